@@ -34,6 +34,7 @@ def run_notebook(path: Path) -> float:
         timeout=TIMEOUT,
         kernel_name="python3",
         record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_executed=lambda **_: bar.update(),
     )
