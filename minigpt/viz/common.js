@@ -1,0 +1,501 @@
+// Put in front of every widget's own file by minigpt/viz/base.py.
+// Plain functions, no imports, no exports, ES2020. Text goes into the page
+// only through text nodes, so a token can never become markup.
+
+// --- elements -------------------------------------------------------------
+
+function mgEl(tag, attributes = {}, ...children) {
+  const el = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") el.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.assign(el.style, value);
+    else el.setAttribute(name, value === true ? "" : String(value));
+  }
+  el.append(...children.flat().filter((child) => child !== null));
+  return el;
+}
+
+function mgButton(text, onclick, attributes = {}) {
+  return mgEl("button",
+    { type: "button", class: "mg-button", onclick, ...attributes }, text);
+}
+
+let mgLastId = 0;
+
+function mgId(name) {
+  return `mg-${name}-${(mgLastId += 1)}-${Math.floor(Math.random() * 1e9)}`;
+}
+
+// options: [[value, text], …]
+function mgSelect({ label, options, value, onChange }) {
+  const select = mgEl("select", {
+    class: "mg-select", onchange: () => onChange(select.value),
+  }, options.map(([v, text]) => mgEl("option", { value: v }, text)));
+  if (value !== undefined) select.value = value;
+  return { el: mgEl("label", {}, label, " ", select), select };
+}
+
+// A labelled slider with a step back and a step forward.
+function mgStepper({ label, min, max, value, onInput, format = String }) {
+  const output = mgEl("output", {});
+  const range = mgEl("input", {
+    type: "range", class: "mg-range", min, max, step: 1, value,
+    "aria-label": label, oninput: () => set(Number(range.value)),
+  });
+  const back = mgButton("◀", () => set(Number(range.value) - 1),
+    { "aria-label": `${label}: one back` });
+  const next = mgButton("▶", () => set(Number(range.value) + 1),
+    { "aria-label": `${label}: one on` });
+  function set(wanted, quiet = false) {
+    const v = Math.min(Number(range.max), Math.max(Number(range.min), wanted));
+    range.value = v;
+    range.setAttribute("aria-valuetext", format(v));
+    output.textContent = format(v);
+    back.disabled = v <= Number(range.min);
+    next.disabled = v >= Number(range.max);
+    if (!quiet) onInput(v);
+  }
+  set(value, true);
+  const el = mgEl("div", { class: "mg-bar" },
+    mgEl("span", {}, label), back, range, next, output);
+  return { el, set, range, get value() { return Number(range.value); } };
+}
+
+// --- theme and size -------------------------------------------------------
+
+function mgIsDark() {
+  const page = document.documentElement.dataset.theme;
+  if (page === "dark" || page === "light") return page === "dark";
+  const body = document.body;
+  if (body.dataset.jpThemeLight) return body.dataset.jpThemeLight === "false";
+  const kind = body.dataset.vscodeThemeKind;
+  if (kind) return kind.includes("dark") || kind === "vscode-high-contrast";
+  return window.matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function mgCalm() {
+  return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+// The box of one widget. `redraw` is called when theme or width change.
+// Return `dispose` from render().
+function mgWidget(el, { label, redraw = () => {} }) {
+  const root = mgEl("section", { class: "mg", "aria-label": label });
+  const media = window.matchMedia("(prefers-color-scheme: dark)");
+  let width = 0;
+  const theme = () => {
+    const now = mgIsDark() ? "dark" : "light";
+    if (root.dataset.mgTheme === now) return;
+    root.dataset.mgTheme = now;
+    if (width) redraw();
+  };
+  const marks = new MutationObserver(theme);
+  const filter = { attributes: true, attributeFilter: ["data-theme",
+    "data-jp-theme-light", "data-vscode-theme-kind"] };
+  marks.observe(document.documentElement, filter);
+  marks.observe(document.body, filter);
+  media.addEventListener("change", theme);
+  const size = new ResizeObserver(() => {
+    if (!root.clientWidth || root.clientWidth === width) return;
+    width = root.clientWidth;
+    redraw();
+  });
+  theme();
+  el.replaceChildren(root);
+  size.observe(root);
+  return {
+    root,
+    dispose() {
+      marks.disconnect();
+      size.disconnect();
+      media.removeEventListener("change", theme);
+      root.remove();
+    },
+  };
+}
+
+function mgColor(el, name) {
+  return getComputedStyle(el).getPropertyValue(`--mg-${name}`).trim();
+}
+
+// --- numbers from Python --------------------------------------------------
+
+function mgFloat16(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+const mgReaders = {
+  float16: [2, (view, i) => mgFloat16(view.getUint16(i, true))],
+  float32: [4, (view, i) => view.getFloat32(i, true)],
+  uint8: [1, (view, i) => view.getUint8(i)],
+  uint16: [2, (view, i) => view.getUint16(i, true)],
+  int32: [4, (view, i) => view.getInt32(i, true)],
+};
+
+// What pack() of base.py made -> { shape, data, at(i, j, …) }.
+// With a lower triangle, at() above the diagonal is NaN.
+function mgUnpack({ dtype, shape, lower, data: view }) {
+  const [bytes, read] = mgReaders[dtype];
+  const data = new Float64Array(view.byteLength / bytes);
+  for (let i = 0; i < data.length; i += 1) data[i] = read(view, i * bytes);
+  const rank = shape.length;
+  const size = shape[rank - 1];
+  function at(...index) {
+    if (!lower) return data[index.reduce((n, i, d) => n * shape[d] + i, 0)];
+    const [row, col] = index.slice(-2);
+    if (col > row) return NaN;
+    const map = index.slice(0, -2).reduce((n, i, d) => n * shape[d] + i, 0);
+    return data[map * ((size * (size + 1)) / 2) + (row * (row + 1)) / 2 + col];
+  }
+  return { shape, data, at };
+}
+
+// --- token text -----------------------------------------------------------
+
+const mgSigns = { " ": "·", "\n": "↵", "\t": "→", "\u00a0": "⍽", "\x7f": "␡" };
+
+// Text as it can be seen; the same as visible() in base.py.
+function mgVisible(text, longest = 12) {
+  const points = Array.from(text);
+  const cut = points.length > longest;
+  let shown = "";
+  let holds = false; // does the character before carry a combining mark?
+  for (const c of cut ? points.slice(0, longest - 1) : points) {
+    const code = c.codePointAt(0);
+    const hex = code.toString(16).toUpperCase().padStart(4, "0");
+    const hidden = /^[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Co}\p{Cn}]$/u.test(c)
+      || (/^\p{Zs}$/u.test(c) && c !== " ");
+    if (mgSigns[c]) shown += mgSigns[c];
+    else if (code < 32) shown += String.fromCodePoint(0x2400 + code);
+    else if (hidden) shown += `⟨${hex}⟩`;
+    else if (/^\p{M}$/u.test(c) && !holds) shown += `◌${c}`;
+    else shown += c;
+    holds = !mgSigns[c] && code >= 32 && !hidden;
+  }
+  return cut ? `${shown}…` : shown;
+}
+
+function mgToken(text, longest = 12) {
+  return mgEl("bdi", { class: "mg-token" }, mgVisible(text, longest));
+}
+
+// --- colours --------------------------------------------------------------
+
+const mgRamps = {
+  viridis: "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c "
+    + "1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+  cividis: "00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 "
+    + "8c8878 9b9476 aba072 bcae6c cdbb63 dec958 f0d846 fee838",
+  // −1 … +1 mapped to 0 … 1: blue, then paper (light or dark), then orange
+  diverging: "0072b2 6fb3d9 f6f6f6 ee9a5e d55e00",
+  "diverging-dark": "56b4e9 2f6d92 1c2127 96531f f28c38",
+};
+
+// t in [0, 1] -> "rgb(…)". Diverging: 0 is −1, 0.5 is zero, 1 is +1.
+function mgRamp(name = "viridis") {
+  const dark = name === "diverging" && mgIsDark();
+  const stops = mgRamps[dark ? "diverging-dark" : name].split(" ").map(
+    (hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+  return (t) => {
+    const place = Math.min(1, Math.max(0, t)) * (stops.length - 1);
+    const i = Math.min(stops.length - 2, Math.floor(place));
+    const mix = (k) => Math.round(
+      stops[i][k] + (stops[i + 1][k] - stops[i][k]) * (place - i));
+    return `rgb(${mix(0)},${mix(1)},${mix(2)})`;
+  };
+}
+
+// A canvas of width × height CSS pixels, sharp on every screen.
+function mgCanvas(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return pen;
+}
+
+// low and high are the texts at the two ends.
+function mgLegend({ low, high, ramp = "viridis" }) {
+  const canvas = mgEl("canvas", { "aria-hidden": "true" });
+  function redraw() {
+    const pen = mgCanvas(canvas, 120, 10);
+    const color = mgRamp(ramp);
+    for (let x = 0; x < 120; x += 1) {
+      pen.fillStyle = color(x / 119);
+      pen.fillRect(x, 0, 1.5, 10);
+    }
+  }
+  redraw();
+  const el = mgEl("div", { class: "mg-legend mg-soft" },
+    mgEl("span", {}, low), canvas, mgEl("span", {}, high));
+  return { el, redraw };
+}
+
+// --- keyboard, readout, table ---------------------------------------------
+
+// Where a key leads in a grid: [row, col], or null if it is no grid key.
+function mgGridKey(event, row, col, rows, cols) {
+  const all = event.ctrlKey || event.metaKey;
+  if (event.altKey) return null;
+  switch (event.key) {
+    case "ArrowUp": return [Math.max(0, row - 1), col];
+    case "ArrowDown": return [Math.min(rows - 1, row + 1), col];
+    case "ArrowLeft": return [row, Math.max(0, col - 1)];
+    case "ArrowRight": return [row, Math.min(cols - 1, col + 1)];
+    case "PageUp": return [Math.max(0, row - 10), col];
+    case "PageDown": return [Math.min(rows - 1, row + 10), col];
+    case "Home": return [all ? 0 : row, 0];
+    case "End": return [all ? rows - 1 : row, cols - 1];
+    default: return null;
+  }
+}
+
+// A grid of DOM cells with one tab stop. cells: rows of focusable elements.
+// onMove(row, col), onPin(row, col), onUnpin() are optional.
+function mgRovingGrid(frame, cells,
+  { onMove = () => {}, onPin = () => {}, onUnpin = () => {} } = {}) {
+  let row = 0;
+  let col = 0;
+  function move(r, c, focus = true) {
+    cells[row][col].tabIndex = -1;
+    row = r;
+    col = Math.min(c, cells[r].length - 1);
+    cells[row][col].tabIndex = 0;
+    if (focus) cells[row][col].focus();
+    onMove(row, col);
+  }
+  cells.forEach((line, r) => line.forEach((cell, c) => {
+    cell.tabIndex = r || c ? -1 : 0;
+    cell.addEventListener("pointerenter", () => onMove(r, c));
+    cell.addEventListener("click", () => { move(r, c); onPin(r, c); });
+  }));
+  frame.addEventListener("keydown", (event) => {
+    const to = mgGridKey(event, row, col, cells.length, cells[row].length);
+    if (to) move(...to);
+    else if (event.key === "Enter" || event.key === " ") onPin(row, col);
+    else if (event.key === "Escape") onUnpin();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  return { move };
+}
+
+// The line that says what is under the cursor. With { quiet: true } a screen
+// reader is not told (the pointer moves too fast for that).
+function mgReadout(first = "") {
+  const el = mgEl("p", { class: "mg-readout", role: "status",
+    "aria-live": "polite" }, first);
+  function set(text, { quiet = false } = {}) {
+    el.setAttribute("aria-live", quiet ? "off" : "polite");
+    if (el.textContent !== text) el.textContent = text;
+  }
+  return { el, set };
+}
+
+// content() -> { caption, header: [text], rows: [[text]] }, called when opened
+// and again by refresh(). The first column names the row.
+function mgTableButton(content, { show = "show as table",
+  hide = "hide table" } = {}) {
+  const frame = mgEl("div", { class: "mg-table-frame", hidden: true,
+    tabindex: 0, role: "region", "aria-label": "the same as a table",
+    id: mgId("table") });
+  const button = mgButton(show, () => toggle(frame.hidden),
+    { "aria-expanded": "false", "aria-controls": frame.id });
+  function refresh() {
+    if (frame.hidden) return;
+    const { caption, header, rows } = content();
+    const head = header.map((text) => mgEl("th", { scope: "col" },
+      mgEl("bdi", {}, text)));
+    const body = rows.map((row) => mgEl("tr", {}, row.map((text, i) => mgEl(
+      i ? "td" : "th", i ? {} : { scope: "row" }, mgEl("bdi", {}, text)))));
+    frame.replaceChildren(mgEl("table", {}, mgEl("caption", {}, caption),
+      mgEl("thead", {}, mgEl("tr", {}, head)), mgEl("tbody", {}, body)));
+  }
+  function toggle(open) {
+    frame.hidden = !open;
+    button.textContent = open ? hide : show;
+    button.setAttribute("aria-expanded", String(open));
+    refresh();
+  }
+  return { button, frame, refresh };
+}
+
+// --- heat map -------------------------------------------------------------
+
+// A grid of numbers: canvas cells, DOM labels, one tab stop.
+//   label       what the map shows, for screen readers
+//   rows, cols  the labels, as visible text
+//   at(r, c)    the number; NaN is a masked cell and stays empty
+//   scale(v)    the number -> 0 … 1 on the ramp (default: itself)
+//   describe(r, c) -> the sentence of the readout
+//   onMove({ row, col, pinned }), onKey(event) -> true if it was used
+// Returns { el, readout, select(row, col), redraw(), set(changes), state }.
+function mgHeatMap(options) {
+  const o = { ramp: "viridis", scale: (v) => v, minCell: 6, maxCell: 28,
+    onMove: () => {}, onKey: () => false, ...options };
+  const state = { row: 0, col: 0, pinned: false };
+  const box = { left: 0, top: 0, cell: 0 };
+  const canvas = mgEl("canvas", { "aria-hidden": "true" });
+  const cursor = mgEl("div", { class: "mg-cursor", "aria-hidden": "true" });
+  const labels = mgEl("div", { "aria-hidden": "true" });
+  const inner = mgEl("div", { class: "mg-map-inner" }, canvas, labels, cursor);
+  const readout = mgReadout();
+  const el = mgEl("div", { class: "mg-map", tabindex: 0, role: "application",
+    "aria-roledescription": "heat map", "aria-label": o.label,
+    onkeydown, onpointermove, onclick }, inner);
+  let rowTags = [];
+  let colTags = [];
+
+  function tag(kind, text, place) {
+    return mgEl("span", { class: `mg-label mg-token ${kind}`, style: place },
+      text);
+  }
+
+  function layout() {
+    const long = (texts) => Math.max(1, ...texts.map((t) => Array.from(t).length));
+    const up = long(o.cols) > 2;
+    box.left = 10 + 7.5 * long(o.rows);
+    box.top = up ? 10 + 7.5 * long(o.cols) : 20;
+    const room = (el.clientWidth || 600) - box.left - 2;
+    box.cell = Math.min(o.maxCell,
+      Math.max(o.minCell, Math.floor(room / o.cols.length)));
+    const { left, top, cell } = box;
+    inner.style.width = `${left + cell * o.cols.length + 2}px`;
+    inner.style.height = `${top + cell * o.rows.length + 2}px`;
+    const font = `${Math.max(9, Math.min(13, cell))}px`;
+    const thick = `${Math.max(cell, 12)}px`;
+    const shift = (cell - Math.max(cell, 12)) / 2;
+    rowTags = o.rows.map((text, r) => tag("mg-label-row", text, {
+      left: "0", width: `${left - 4}px`, height: thick, fontSize: font,
+      top: `${top + r * cell + shift}px`, paddingRight: "2px" }));
+    colTags = o.cols.map((text, c) => tag(
+      up ? "mg-label-col mg-label-up" : "mg-label-col", text, { top: "0",
+        height: `${top - 4}px`, width: thick, fontSize: font,
+        left: `${left + c * cell + shift}px` }));
+    labels.replaceChildren(...rowTags, ...colTags);
+  }
+
+  function paint() {
+    const { left, top, cell } = box;
+    canvas.style.left = `${left}px`;
+    canvas.style.top = `${top}px`;
+    const pen = mgCanvas(canvas, cell * o.cols.length, cell * o.rows.length);
+    const color = mgRamp(o.ramp);
+    const gap = cell >= 10 ? 1 : 0;
+    o.rows.forEach((_, r) => o.cols.forEach((__, c) => {
+      const value = o.at(r, c);
+      if (Number.isNaN(value)) return;
+      pen.fillStyle = color(o.scale(value));
+      pen.fillRect(c * cell, r * cell, cell - gap, cell - gap);
+    }));
+  }
+
+  function mark() {
+    const { left, top, cell } = box;
+    Object.assign(cursor.style, { left: `${left + state.col * cell - 2}px`,
+      top: `${top + state.row * cell - 2}px`, width: `${cell + 4}px`,
+      height: `${cell + 4}px` });
+    cursor.classList.toggle("mg-cursor-pinned", state.pinned);
+    const on = (tags, place) => tags.forEach((t, i) => {
+      t.classList.toggle("mg-label-on", i === place);
+      t.hidden = cell < 10 && i !== place;
+    });
+    on(rowTags, state.row);
+    on(colTags, state.col);
+  }
+
+  function tell(quiet) {
+    const text = o.describe(state.row, state.col);
+    readout.set(state.pinned ? `${text} (pinned)` : text, { quiet });
+    o.onMove({ ...state });
+  }
+
+  function follow() {
+    const { left, top, cell } = box;
+    const x = left + state.col * cell;
+    const y = top + state.row * cell;
+    if (x - left < el.scrollLeft) el.scrollLeft = x - left;
+    const right = x + cell + 4 - el.clientWidth;
+    if (right > el.scrollLeft) el.scrollLeft = right;
+    if (y - top < el.scrollTop) el.scrollTop = y - top;
+    const bottom = y + cell + 4 - el.clientHeight;
+    if (bottom > el.scrollTop) el.scrollTop = bottom;
+  }
+
+  function select(row, col, { quiet = false } = {}) {
+    state.row = Math.max(0, Math.min(o.rows.length - 1, row));
+    state.col = Math.max(0, Math.min(o.cols.length - 1, col));
+    mark();
+    if (!quiet) follow();
+    tell(quiet);
+  }
+
+  function pin(pinned) {
+    state.pinned = pinned;
+    mark();
+    tell(false);
+  }
+
+  function cellUnder(event) {
+    const area = canvas.getBoundingClientRect();
+    const row = Math.floor((event.clientY - area.top) / box.cell);
+    const col = Math.floor((event.clientX - area.left) / box.cell);
+    const inside = row >= 0 && col >= 0 && row < o.rows.length
+      && col < o.cols.length;
+    return inside ? [row, col] : null;
+  }
+
+  function onkeydown(event) {
+    const to = mgGridKey(event, state.row, state.col, o.rows.length,
+      o.cols.length);
+    if (to) select(...to);
+    else if (event.key === "Enter") pin(!state.pinned);
+    else if (event.key === "Escape" && state.pinned) pin(false);
+    else if (!o.onKey(event)) return;
+    event.preventDefault();
+    event.stopPropagation(); // JupyterLab has its own use for these keys
+  }
+
+  function onpointermove(event) {
+    const to = cellUnder(event);
+    if (!to || state.pinned) return;
+    if (to[0] === state.row && to[1] === state.col) return;
+    select(...to, { quiet: true });
+  }
+
+  function onclick(event) {
+    const to = cellUnder(event);
+    if (!to) return;
+    const again = state.pinned && to[0] === state.row && to[1] === state.col;
+    state.pinned = !again;
+    select(...to);
+  }
+
+  function redraw() {
+    layout();
+    paint();
+    mark();
+  }
+
+  function set(changes) {
+    Object.assign(o, changes);
+    el.setAttribute("aria-label", o.label);
+    state.row = Math.min(state.row, o.rows.length - 1);
+    state.col = Math.min(state.col, o.cols.length - 1);
+    redraw();
+    tell(true);
+  }
+
+  readout.set(o.describe(0, 0), { quiet: true });
+  return { el, readout, select, redraw, set, state, box };
+}

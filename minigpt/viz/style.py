@@ -1,0 +1,109 @@
+"""One look for every figure of the course, and the ladder of its models."""
+
+import io
+import json
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+from IPython.display import display
+
+# Okabe and Ito's colours: told apart by people with any colour vision.
+# The page and the widgets know them as --mg-blue, --mg-orange, …
+palette = {
+    "blue": "#0072B2",
+    "orange": "#D55E00",
+    "green": "#009E73",
+    "yellow": "#E69F00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "gray": "#6B6B6B",
+}
+RESULTS = Path(__file__).parents[2] / "notebooks" / "results"
+
+matplotlib.rcParams.update(
+    {
+        "figure.dpi": 100,
+        "savefig.dpi": 120,
+        "figure.facecolor": "white",
+        "figure.constrained_layout.use": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "#e3e3e3",
+        "axes.axisbelow": True,
+        "font.size": 10,
+        "axes.prop_cycle": matplotlib.cycler(color=list(palette.values())),
+        "image.cmap": "viridis",
+        "legend.frameon": False,
+    }
+)
+
+
+def picture(fig):
+    """Return `fig` as the bytes of a PNG and close it."""
+    buffer = io.BytesIO()
+    # without the date and version, equal figures give equal bytes
+    fig.savefig(buffer, format="png", metadata={"Software": None})
+    plt.close(fig)
+    return buffer.getvalue()
+
+
+def show(fig, alt):
+    """Display `fig` as one PNG whose text alternative is `alt`, close it.
+
+    Raises ValueError when `alt` says nothing.
+    """
+    if not alt.strip():
+        raise ValueError("alt must tell what is seen, got an empty text")
+    display(
+        {"image/png": picture(fig), "text/plain": alt},
+        raw=True,
+        metadata={"image/png": {"alt": alt}},
+    )
+
+
+def _ladder_record(corpus, file):
+    """Return the recorded ladder: `baselines` {name: bits}, `stages` [{…}]."""
+    file = Path(file or RESULTS / f"ladder_{corpus}.json")
+    if not file.exists():
+        raise FileNotFoundError(
+            f"the ladder needs {file.name}, which is not in {file.parent.name}"
+            f"/; write it with: python benchmarks/ladder.py --corpus {corpus}"
+        )
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def ladder(stage, *, corpus="sotu", file=None):
+    """Draw bits per character of every model up to `stage`, and of counting.
+
+    The later rungs stay hidden. Returns the figure; `show` displays it.
+
+    Raises ValueError when the record has no such stage.
+    """
+    record = _ladder_record(corpus, file)
+    names = [rung["stage"] for rung in record["stages"]]
+    if stage not in names:
+        raise ValueError(
+            f"stage must be one of the recorded {names}, got {stage!r}"
+        )
+    rungs = record["stages"][: names.index(stage) + 1]
+    rows = [(k, v, palette["gray"]) for k, v in record["baselines"].items()]
+    rows += [(r["stage"], r["bits_per_char"], palette["blue"]) for r in rungs]
+    rows[-1] = (*rows[-1][:2], palette["orange"])
+    return _bars(rows, split=len(record["baselines"]))
+
+
+def _bars(rows, split):
+    """Rows of (name, bits, colour) -> horizontal bars, the first on top."""
+    fig, ax = plt.subplots(figsize=(7, 0.6 + 0.27 * len(rows)))
+    places = [i + 0.5 * (i >= split) for i in range(len(rows))]
+    names, bits, colors = zip(*rows, strict=True)
+    bars = ax.barh(places, bits, color=colors, height=0.75)
+    ax.bar_label(bars, [f"{b:.2f}" for b in bits], padding=3)
+    ax.set_yticks(places, names)
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1.1 * max(bits))
+    ax.set_xlabel("bits per character on held-out text (less is better)")
+    ax.grid(axis="y", visible=False)
+    return fig
