@@ -159,6 +159,8 @@ class Widget(anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs):
         """Read the .js and .css files that stand beside the subclass."""
         super().__init_subclass__(**kwargs)
+        if isinstance(cls.__dict__.get("_esm"), traitlets.TraitType):
+            return  # made by anywidget itself, when an instance is made
         here = getattr(sys.modules[cls.__module__], "__file__", None)
         for key, suffix in ("_esm", ".js"), ("_css", ".css"):
             own = cls.__dict__.get(key)
