@@ -25,6 +25,18 @@ class Recipe:
     bf16: bool = False
     seed: int = 0
 
+    def __post_init__(self):
+        if not (self.peak > 0 and 0 <= self.floor <= self.peak):
+            raise ValueError(
+                "peak must be positive and floor between 0 and peak, "
+                f"got peak={self.peak}, floor={self.floor}"
+            )
+        if not 0 <= self.warmup <= self.steps:
+            raise ValueError(
+                f"warmup must be between 0 and steps={self.steps}, "
+                f"got {self.warmup}"
+            )
+
 
 def parameter_groups(model, weight_decay):
     """Two groups for AdamW: matrices shrink, vectors do not.
@@ -49,29 +61,25 @@ def make_optimizer(model, recipe):
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=True)
 
 
-def learning_rate(step, *, steps, peak, warmup, floor=0.0):
-    """Linear warm-up to `peak`, then half a cosine down to `floor`.
+def learning_rate(step, recipe):
+    """Linear warm-up to the peak, then half a cosine down to the floor.
 
     Steps count from 0 (Loshchilov and Hutter 2017, without restarts).
 
-    Raises ValueError where the numbers make no schedule.
-
-    >>> [learning_rate(s, steps=4, peak=1.0, warmup=2) for s in range(5)]
+    >>> r = Recipe(steps=4, warmup=2, peak=1.0, floor=0.0)
+    >>> [learning_rate(step, r) for step in range(5)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
-    if not peak > 0 or not 0 <= floor <= peak:
-        raise ValueError(
-            "peak must be positive and floor between 0 and peak, "
-            f"got peak={peak}, floor={floor}"
-        )
-    if not 0 <= warmup <= steps:
-        raise ValueError(
-            f"warmup must be between 0 and steps={steps}, got {warmup}"
-        )
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    done = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return floor + (peak - floor) * (1 + math.cos(math.pi * done)) / 2
+    r = recipe
+    if step < r.warmup:
+        return r.peak * (step + 1) / r.warmup
+    done = (step - r.warmup) / max(1, r.steps - r.warmup)  # 0 to 1
+    return r.floor + (r.peak - r.floor) * (1 + math.cos(math.pi * done)) / 2
+
+
+def step_seed(seed, step, rank=0):
+    """One number for all that is random in a step, in a run, in a process."""
+    return (1_000_003 * (1_000_003 * seed + step) + rank) % 2**63
 
 
 def step_batches(ids, step, recipe, *, block_size):
@@ -80,7 +88,7 @@ def step_batches(ids, step, recipe, *, block_size):
     The windows follow from seed and step alone, so a run that begins again
     at step 500 sees what it would have seen.
     """
-    g = torch.Generator().manual_seed(1_000_003 * recipe.seed + step)
+    g = torch.Generator().manual_seed(step_seed(recipe.seed, step))
     x, y = get_batch(
         ids, block_size=block_size, batch_size=recipe.batch_size, generator=g
     )
@@ -104,7 +112,7 @@ def accumulate(model, batches, *, bf16=False):
     return total
 
 
-def train_step(model, optimizer, batches, *, rate, clip=1.0, bf16=False):
+def train_step(model, optimizer, batches, recipe, *, rate):
     """One update -> loss and gradient norm before clipping, as floats.
 
     Raises FloatingPointError, before the weights change, where the
@@ -113,8 +121,8 @@ def train_step(model, optimizer, batches, *, rate, clip=1.0, bf16=False):
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad()
-    loss = accumulate(model, batches, bf16=bf16)
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    loss = accumulate(model, batches, bf16=recipe.bf16)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
     if not torch.isfinite(norm):
         raise FloatingPointError(f"loss is {loss:.3g}, gradient {norm:.3g}")
     optimizer.step()
@@ -122,29 +130,15 @@ def train_step(model, optimizer, batches, *, rate, clip=1.0, bf16=False):
 
 
 def train(model, ids, recipe, *, block_size, callback=None):
-    """Trains for `recipe.steps`; calls `callback(step, loss, rate, norm)`."""
-    torch.manual_seed(recipe.seed)
+    """Trains `model`; calls `callback(step, loss, rate, norm)` each step."""
     optimizer = make_optimizer(model, recipe)
     for step in range(recipe.steps):
-        rate = learning_rate(
-            step,
-            steps=recipe.steps,
-            peak=recipe.peak,
-            warmup=recipe.warmup,
-            floor=recipe.floor,
-        )
+        torch.manual_seed(step_seed(recipe.seed, step))
+        rate = learning_rate(step, recipe)
         batches = step_batches(ids, step, recipe, block_size=block_size)
-        loss, norm = train_step(
-            model,
-            optimizer,
-            batches,
-            rate=rate,
-            clip=recipe.clip,
-            bf16=recipe.bf16,
-        )
+        loss, norm = train_step(model, optimizer, batches, recipe, rate=rate)
         if callback:
             callback(step, loss, rate, norm)
-    return optimizer
 
 
 def windows(ids, *, block_size, stride):
