@@ -1,0 +1,22 @@
+"""What the book needs beyond Jupyter Book, as one local Sphinx extension.
+
+mathml.py     LaTeX -> MathML while the book is built (no engine in a page)
+notebooks.py  what a notebook shows on its page, without changing the file
+outputs.py    figures get their alt text and size, widgets their container
+picture.py    the picture of the architecture, its parts linked to chapters
+site.py       which scripts and styles a page loads, kept small
+"""
+
+from . import mathml, notebooks, outputs, picture, site
+
+
+def setup(app):
+    """Register every part with Sphinx."""
+    for part in (mathml, notebooks, outputs, picture, site):
+        part.setup(app)
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

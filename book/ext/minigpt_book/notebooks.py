@@ -1,0 +1,180 @@
+"""What a notebook shows on its page; the file itself is never changed.
+
+On `source-read` the text that Sphinx is about to parse is replaced:
+
+- `#| export` and other directives, and the marks around solutions, go;
+- a cell tagged `solution` is folded;
+- a figure gets its size, from its resolution;
+- a widget becomes two outputs, its static stand-in and its view, and the
+  page gets the state of the widgets it shows, each script text only once;
+- links to chapters that are planned but not there yet become plain words.
+"""
+
+import base64
+import json
+import re
+from io import BytesIO
+
+from PIL import Image
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+MARKS = re.compile(
+    r"^[ \t]*(#\|.*|### (BEGIN|END) SOLUTION)[ \t]*\n?", re.MULTILINE
+)
+LINK = re.compile(r"\[([^\]]+)\]\((?:[^)\s]*/)?(\w+)\.ipynb(?:#[^)\s]*)?\)")
+
+
+def on_source_read(app, docname, source):
+    """Sphinx hook: `source` is a list of one text, replaced in place."""
+    planned = set(app.config.minigpt_planned) - {
+        name.rsplit("/", 1)[-1] for name in app.env.found_docs
+    }
+    if not app.env.doc2path(docname).endswith(".ipynb"):
+        source[0] = unlink(source[0], planned)
+        return
+    notebook = json.loads(source[0])
+    prepare(notebook, planned, docname)
+    source[0] = json.dumps(notebook)
+
+
+def prepare(notebook, planned=(), docname=""):
+    """Change a parsed notebook into what its page shows."""
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    notebook["metadata"].setdefault("language_info", language)
+    for cell in notebook["cells"]:
+        cell["source"] = text(cell["source"])
+        if cell["cell_type"] == "code":
+            cell["source"] = MARKS.sub("", cell["source"]).strip("\n")
+            fold(cell)
+        elif cell["cell_type"] == "markdown":
+            cell["source"] = unlink(cell["source"], planned)
+    notebook["cells"] = [
+        cell for cell in notebook["cells"] if cell["source"] or has_output(cell)
+    ]
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            size_figure(output)
+    embed_widgets(notebook, docname)
+
+
+def text(source):
+    """A cell's source as one string: nbformat allows a list of lines."""
+    return source if isinstance(source, str) else "".join(source)
+
+
+def has_output(cell):
+    return bool(cell.get("outputs"))
+
+
+def unlink(markdown, planned):
+    """Leave the words of a link whose chapter is planned but not written."""
+    return LINK.sub(lambda m: m[1] if m[2] in planned else m[0], markdown)
+
+
+def fold(cell):
+    """Fold a cell tagged `solution` into a <details> that needs no script."""
+    metadata = cell.setdefault("metadata", {})
+    if "solution" not in metadata.get("tags", []):
+        return
+    metadata["tags"].append("hide-cell")
+    metadata.setdefault("mystnb", {}).update(
+        code_prompt_show="Show a solution", code_prompt_hide="Hide the solution"
+    )
+
+
+def size_figure(output):
+    """Give a PNG the size at which its pixels are sharp (96 dpi = 1)."""
+    png = output.get("data", {}).get("image/png")
+    if not png:
+        return
+    image = Image.open(BytesIO(base64.b64decode(text(png))))
+    scale = 96 / image.info.get("dpi", (96, 96))[0]
+    metadata = output.setdefault("metadata", {}).setdefault("image/png", {})
+    for name, pixels in zip(("width", "height"), image.size, strict=True):
+        metadata.setdefault(name, round(pixels * scale))
+
+
+def embed_widgets(notebook, docname=""):
+    """Put each widget's stand-in, view and state where the page needs them."""
+    widgets = notebook["metadata"].pop("widgets", {})
+    states = widgets.get(STATE, {}).get("state", {})
+    shown = []
+    for cell in notebook["cells"]:
+        cell["outputs"] = [
+            part
+            for output in cell.get("outputs", [])
+            for part in split_view(output, shown)
+        ]
+        if cell["cell_type"] != "code":
+            del cell["outputs"]
+    for model in shown:
+        if model not in states:
+            logger.warning("%s: no stored state for widget %s", docname, model)
+    wanted = share_scripts(needed(states, shown))
+    if wanted:
+        script = script_tag(STATE, {"state": wanted})
+        notebook["cells"].append(
+            {
+                "cell_type": "raw",
+                "metadata": {"format": "text/html"},
+                "source": script,
+            }
+        )
+
+
+def split_view(output, shown):
+    """A widget's output -> its stand-in, then its view; others unchanged."""
+    data = output.get("data", {})
+    if VIEW not in data:
+        return [output]
+    view = data.pop(VIEW)
+    shown.append(view["model_id"])
+    tag = {
+        "output_type": "display_data",
+        "metadata": {},
+        "data": {"text/html": script_tag(VIEW, view)},
+    }
+    return [output, tag] if data else [tag]
+
+
+def needed(states, shown):
+    """The states of the shown widgets and of the models they refer to."""
+    found, waiting = {}, [name for name in shown if name in states]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        model = found[name] = states[name]
+        # Layouts belong to the notebook's own interface: no page needs them.
+        model.get("state", {}).pop("layout", None)
+        refers = re.findall(r'"IPY_MODEL_(\w+)"', json.dumps(model["state"]))
+        waiting += [other for other in refers if other in states]
+    return found
+
+
+def share_scripts(states):
+    """Keep each `_esm` and `_css` text once: others say '=model_id'."""
+    first = {}
+    for name, model in states.items():
+        for key in ("_esm", "_css"):
+            value = model["state"].get(key)
+            if value:
+                owner = first.setdefault((key, value), name)
+                if owner != name:
+                    model["state"][key] = f"={owner}"
+    return states
+
+
+def script_tag(mime, data):
+    """JSON inside a script element, which no text in it can end early."""
+    body = json.dumps(data).replace("<", "\\u003c")
+    return f'<script type="{mime}">{body}</script>'
+
+
+def setup(app):
+    app.add_config_value("minigpt_planned", [], "env", [list])
+    app.connect("source-read", on_source_read)
