@@ -7,9 +7,13 @@ import tyro
 
 from minigpt.course.cli import Course, Doctor
 from minigpt.course.notebooks import CourseError
+from minigpt.run import Eval, ExportModel, Train
 
 Command = (
-    Annotated[Course, tyro.conf.subcommand("course")]
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Eval, tyro.conf.subcommand("eval")]
+    | Annotated[ExportModel, tyro.conf.subcommand("export-model")]
+    | Annotated[Course, tyro.conf.subcommand("course")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
