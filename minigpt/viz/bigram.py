@@ -38,7 +38,7 @@ class BigramTable(Widget):
         pairs = np.array(np.nonzero(self._table))
         super().__init__(
             tokens=[tokens[i] for i in order],
-            pairs=pack(pairs, "int32"),
+            pairs=pack(pairs, "uint16"),
             counts=pack(self._table[tuple(pairs)], "int32"),
             top=top,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 from IPython.display import display
+from PIL import Image
 
 # Okabe and Ito's colours: told apart by people with any colour vision.
 # The page and the widgets know them as --mg-blue, --mg-orange, …
@@ -41,12 +42,15 @@ matplotlib.rcParams.update(
 
 
 def picture(fig):
-    """Return `fig` as the bytes of a PNG and close it."""
-    buffer = io.BytesIO()
-    # without the date and version, equal figures give equal bytes
-    fig.savefig(buffer, format="png", metadata={"Software": None})
+    """Return `fig` as the bytes of a PNG of 256 colours and close it."""
+    full, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format="png")
     plt.close(fig)
-    return buffer.getvalue()
+    # a third of the size, so that a notebook stays small
+    Image.open(full).convert("RGB").quantize(256).save(
+        small, format="png", optimize=True
+    )
+    return small.getvalue()
 
 
 def show(fig, alt):
