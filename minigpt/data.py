@@ -24,10 +24,10 @@ class Document:
     text: str
 
 
+GITHUB = "https://raw.githubusercontent.com"
 DOWNLOADS = {  # name: (address, sha256, bytes)
     "tinyshakespeare": (
-        "https://raw.githubusercontent.com/karpathy/char-rnn/master"
-        "/data/tinyshakespeare/input.txt",
+        f"{GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         1_115_394,
     )
