@@ -19,7 +19,7 @@ class Log:
         kept = [line for line in read(path) if line["step"] <= upto]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_atomically(path, text.encode())
-        self.file = open(path, "a", encoding="utf-8")
+        self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def add(self, kind: str, step: int, **values) -> None:
         line = {"kind": kind, "step": step, **values}

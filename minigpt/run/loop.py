@@ -20,7 +20,7 @@ from minigpt.bigram import bits_per_char
 from minigpt.gpt import GPT
 from minigpt.multihead import MultiHeadAttention
 from minigpt.run import corpus, probes, state
-from minigpt.run.checkpoint import CheckpointError, write_atomically
+from minigpt.run.checkpoint import write_atomically
 from minigpt.run.fast import FusedAttention
 from minigpt.run.log import Log, NoLog, draw_curve, read
 from minigpt.run.options import (
@@ -261,6 +261,7 @@ def after_step(this: Run, log, held_out: corpus.Part) -> None:
     if this.step % o.eval_every == 0 or ends:
         loss = measure(this, held_out)
         log.add("eval", this.step, **loss)
+        show(this)
         if loss["loss"] < this.best:
             this.best = loss["loss"]
             if this.team.leads and this.step:
@@ -306,10 +307,16 @@ def record(this: Run, path: Path) -> None:
 
 
 def save(this: Run, log) -> None:
-    """A checkpoint; the log and the curve belong to it."""
+    """A checkpoint; the log up to it is on the disk first."""
     log.sync()
     state.save(this)
-    draw_curve(this.folder / "curve.svg", read(this.folder / "log.jsonl"))
+
+
+def show(this: Run) -> None:
+    """The curve so far, as a picture in the run's folder."""
+    if this.team.leads:
+        lines = read(this.folder / "log.jsonl")
+        draw_curve(this.folder / "curve.svg", lines)
 
 
 def about(this: Run) -> dict:
@@ -340,6 +347,7 @@ def finish(this: Run) -> int:
     if this.team.leads:
         if this.step:
             state.save(this)
+        show(this)
         print(
             f"stopped after step {this.step} of {o.steps}, saved; go on with "
             f"python -m minigpt train --out {o.out} --resume"

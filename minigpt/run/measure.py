@@ -84,8 +84,8 @@ def baselines(name: str, part: str) -> dict[str, float]:
 def report(score: Score) -> str:
     """The figures as a small table."""
     lines = [
-        f"{score.name}, {score.part} part: {score.tokens:,} tokens, "
-        f"{score.characters:,} characters",
+        f"{score.name}, {score.part} part",
+        f"{score.tokens:,} tokens, {score.characters:,} characters",
         f"{score.nats:8.4f} nats per token",
         f"{score.perplexity:8.2f} perplexity per token",
         f"{score.bits_per_char:8.4f} bits per character",

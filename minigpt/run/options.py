@@ -104,12 +104,14 @@ MAY_CHANGE = NOT_STORED + (
 
 PRESETS = {
     "none": {},
-    "reference": dict(
-        tokenizer="bpe", n_vocab=2048, block_size=256, n_layer=6, n_head=6,
-        n_embd=192, dropout=0.1, steps=9000, batch_size=24, micro_batch=24,
-        peak=2e-3, floor=1e-4, warmup=300, weight_decay=0.1, bf16=True,
-        seed=1, eval_every=300, save_every=100, probes=10,
-    ),
+    "reference": {
+        "tokenizer": "bpe", "n_vocab": 2048,
+        "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 192,
+        "dropout": 0.1, "steps": 9000, "batch_size": 24, "micro_batch": 24,
+        "peak": 2e-3, "floor": 1e-4, "warmup": 300, "weight_decay": 0.1,
+        "bf16": True, "seed": 1,
+        "eval_every": 300, "save_every": 100, "probes": 10,
+    },
 }  # fmt: skip
 
 

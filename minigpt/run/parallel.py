@@ -65,6 +65,14 @@ def team(device: str) -> Iterator[Team]:
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
     try:
         yield Team(place, dist.get_rank(), dist.get_world_size())
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise ValueError(
+                "another process of the team failed (its error stands above "
+                "or below); nothing that was saved is lost, go on with "
+                "--resume"
+            ) from error
+        raise
     finally:
         dist.destroy_process_group()
 
@@ -74,7 +82,7 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
-        local = int(os.environ.get("LOCAL_RANK", 0))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
         torch.cuda.set_device(local)
         return torch.device("cuda", local)
     return torch.device(name)

@@ -54,7 +54,11 @@ def check_names(own: dict, shapes: dict[str, tuple]) -> None:
 
 
 def read_config(text: str) -> GPTConfig:
-    """A GPTConfig from JSON; another version's fields are named."""
+    """A GPTConfig from JSON.
+
+    Raises CheckpointError for another version's fields, which it names, and
+    for values of which no model can be built.
+    """
     values = json.loads(text)
     known = {f.name for f in fields(GPTConfig)}
     strange = sorted(known ^ set(values))
@@ -63,7 +67,10 @@ def read_config(text: str) -> GPTConfig:
             "the configuration is from another version of minigpt: "
             f"{', '.join(strange)} is unknown to one of the two"
         )
-    return GPTConfig(**values)
+    try:
+        return GPTConfig(**values)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"no such model can be built: {error}") from None
 
 
 def checked_config(header: dict, metadata: dict, prefix: str) -> GPTConfig:
@@ -72,7 +79,7 @@ def checked_config(header: dict, metadata: dict, prefix: str) -> GPTConfig:
     The comparison uses a model without memory (PyTorch's meta device), so
     a file that claims an enormous model costs nothing.
     """
-    config = read_config(metadata["config"])
+    config = read_config(metadata.get("config", "{}"))
     shapes = {
         name.removeprefix(prefix): tuple(entry["shape"])
         for name, entry in header.items()
