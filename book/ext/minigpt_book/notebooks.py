@@ -7,7 +7,7 @@ On `source-read` the text that Sphinx is about to parse is replaced:
 - a figure gets its size, from its resolution;
 - a widget becomes two outputs, its static stand-in and its view, and the
   page gets the state of the widgets it shows, each script text only once;
-- links to chapters that are planned but not there yet become plain words.
+- links to pages that are planned but not there yet become plain words.
 """
 
 import base64
@@ -25,7 +25,7 @@ STATE = "application/vnd.jupyter.widget-state+json"
 MARKS = re.compile(
     r"^[ \t]*(#\|.*|### (BEGIN|END) SOLUTION)[ \t]*\n?", re.MULTILINE
 )
-LINK = re.compile(r"\[([^\]]+)\]\((?:[^)\s]*/)?(\w+)\.ipynb(?:#[^)\s]*)?\)")
+LINK = re.compile(r"\[([^\]]+)\]\((?:[^)\s]*/)?(\w+)\.(?:ipynb|md)(?:#[^)\s]*)?\)")
 
 
 def on_source_read(app, docname, source):
@@ -173,6 +173,29 @@ def script_tag(mime, data):
     """JSON inside a script element, which no text in it can end early."""
     body = json.dumps(data).replace("<", "\\u003c")
     return f'<script type="{mime}">{body}</script>'
+
+
+def widget_page_html(notebook):
+    """A page with nothing but a notebook's widgets, for testing them.
+
+    The same scripts that the book's pages carry, without building the book.
+    """
+    plain = json.loads(json.dumps(notebook))
+    embed_widgets(plain)
+    start = f'<script type="{VIEW}">'
+    views, state = [], ""
+    for cell in plain["cells"]:
+        if cell["cell_type"] == "raw" and STATE in cell["source"]:
+            state = cell["source"]
+        for output in cell.get("outputs", []):
+            view = output.get("data", {}).get("text/html", "")
+            if view.startswith(start):
+                views.append(f'<div class="mg-widget">{view}</div>')
+    return (
+        '<!DOCTYPE html><html lang="en"><meta charset="utf-8">'
+        '<title>widgets</title><link rel="stylesheet" href="minigpt.css">'
+        f'<main>{"".join(views)}</main>{state}<script src="host.js"></script>'
+    )
 
 
 def setup(app):

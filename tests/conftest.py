@@ -1,0 +1,166 @@
+"""Fixtures for tests in a real browser: one Chromium, no other host.
+
+`book` builds the book once, `visit` opens a page of it and says what the page
+asked for and complained about, `widget_page` is one page with the widgets of
+a notebook, without building the book.
+"""
+
+import functools
+import gzip
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from lab import lab, lab_page  # noqa: F401 (fixtures)
+
+ROOT = Path(__file__).parents[1]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+BUILD = "from jupyter_book.cli.main import main; main()"
+sys.path.append(str(ROOT / "book" / "ext"))
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory):
+    """The folder of the built book; a warning of the build is an error."""
+    out = tmp_path_factory.mktemp("book")
+    flags = ["--path-output", str(out), "-W", "-n", "--keep-going"]
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, "build", str(ROOT), *flags],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return out / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """A function that serves a folder on this machine and returns its URL."""
+    servers = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            """Say nothing."""
+
+    def start(folder):
+        handler = functools.partial(Quiet, directory=str(folder))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium; ended with the module, so that no event loop stays."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        pytest.skip(
+            "needs a Chromium: apt install chromium, or install Chrome from"
+            " google.com/chrome"
+        )
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """One open page and what happened while it was open."""
+
+    def __init__(self, context, base, address):
+        self.foreign, self.errors, self.sizes = [], [], {}
+        self.base = base
+        context.route("**/*", self._route)
+        self.page = context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
+        self.page.on("response", self._response)
+        self.page.goto(address)
+        self.page.wait_for_load_state("load")
+
+    def _route(self, route):
+        url = route.request.url
+        if url.startswith((self.base, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.foreign.append(url)
+            route.abort()
+
+    def _console(self, message):
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def _response(self, response):
+        if response.url.startswith("http") and response.ok:
+            self.sizes[response.url] = len(gzip.compress(response.body()))
+
+    def scroll_through(self):
+        """Bring every figure and widget into view, then wait for them."""
+        for place in self.page.query_selector_all("img, .mg-widget"):
+            if place.is_visible():
+                place.scroll_into_view_if_needed()
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('.mg-widget')].every("
+            "box => ['alive', 'failed'].includes(box.dataset.state))"
+        )
+        self.page.wait_for_load_state("networkidle")
+
+
+@pytest.fixture
+def visit(browser):
+    """visit(base, path, **context) -> Visit; every other host is refused."""
+    contexts = []
+
+    def go(base, path, **options):
+        options.setdefault("viewport", {"width": 1280, "height": 900})
+        context = browser.new_context(**options)
+        contexts.append(context)
+        return Visit(context, base, f"{base}/{path}")
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def widget_page(tmp_path, visit):
+    """widget_page(notebook, **context) -> Visit of a page with its widgets.
+
+    `notebook` is a path or a parsed notebook with stored widget state. The
+    page has the book's styles and host, as from file://.
+    """
+    import nbformat
+    from minigpt_book.notebooks import widget_page_html
+
+    def go(notebook, **options):
+        if isinstance(notebook, (str, Path)):
+            notebook = nbformat.read(notebook, as_version=4)
+        for file in (ROOT / "book" / "theme" / "files").iterdir():
+            shutil.copy(file, tmp_path)
+        html = widget_page_html(notebook)
+        (tmp_path / "page.html").write_text(html, encoding="utf-8")
+        return visit(tmp_path.as_uri(), "page.html", **options)
+
+    return go

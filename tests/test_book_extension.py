@@ -1,0 +1,143 @@
+"""The book's own Sphinx extension, part by part."""
+
+import base64
+import io
+import json
+
+import pytest
+from minigpt_book import notebooks
+from minigpt_book.mathml import MathError, to_mathml
+from PIL import Image
+
+# --- LaTeX to MathML -------------------------------------------------------
+
+
+def test_formula_is_mathml_with_its_source_as_text():
+    math = to_mathml(r"x_t")
+    assert "<msub><mi>x</mi><mi>t</mi></msub>" in math
+    assert 'alttext="x_t"' in math
+    assert 'display="inline"' in math
+    assert 'display="block"' in to_mathml("x", display=True)
+
+
+@pytest.mark.parametrize("name", ["aligned", "split", "align*"])
+def test_aligned_lines_become_rows(name):
+    math = to_mathml(rf"\begin{{{name}}} a &= b \\ &= c \end{{{name}}}")
+    assert math.count("<mtr>") == 2
+    assert "text-align: right" in math
+    assert "&amp;" not in math.split(">", 1)[1]
+
+
+def test_words_are_single_names():
+    assert "<mi>softmax</mi>" in to_mathml(r"\operatorname{softmax}(x)")
+    assert "<mi>LayerNorm</mi>" in to_mathml(r"\mathrm{LayerNorm}(x)")
+    assert "<mn>10,000</mn>" in to_mathml("10{,}000")
+
+
+@pytest.mark.parametrize("latex", [r"\notacommand{x}", r"\frac{a}{", "a & b"])
+def test_what_cannot_be_converted_is_refused_by_name(latex):
+    with pytest.raises(MathError, match="(?s)" + latex[0].replace("\\", r"\\")):
+        to_mathml(latex)
+
+
+# --- notebooks -------------------------------------------------------------
+
+
+def notebook(*cells, **metadata):
+    return {"cells": list(cells), "metadata": metadata}
+
+
+def code(source, *outputs, tags=()):
+    metadata = {"tags": list(tags)} if tags else {}
+    return {
+        "cell_type": "code",
+        "source": source,
+        "outputs": list(outputs),
+        "metadata": metadata,
+        "execution_count": 1,
+    }
+
+
+def shown(**data):
+    return {"output_type": "display_data", "data": data, "metadata": {}}
+
+
+def test_marks_go_and_empty_cells_with_them():
+    nb = notebook(
+        code("#| default_exp x\n#| export\nimport torch\n"),
+        code("#| export"),
+        code(
+            "#| export\ndef f():\n    ### BEGIN SOLUTION\n    return 1  # ###"
+            "\n    ### END SOLUTION\n"
+        ),
+    )
+    notebooks.prepare(nb)
+    assert [cell["source"] for cell in nb["cells"]] == [
+        "import torch",
+        "def f():\n    return 1  # ###",
+    ]
+
+
+def test_source_as_lines_is_understood():
+    nb = notebook(code(["#| export\n", "x = 1\n", "# | no mark"]))
+    notebooks.prepare(nb)
+    assert nb["cells"][0]["source"] == "x = 1\n# | no mark"
+
+
+def test_solution_cell_is_folded():
+    nb = notebook(code("1 + 1", tags=["solution"]))
+    notebooks.prepare(nb)
+    assert "hide-cell" in nb["cells"][0]["metadata"]["tags"]
+
+
+def png(width, height, dpi):
+    data = io.BytesIO()
+    Image.new("RGB", (width, height)).save(data, "PNG", dpi=(dpi, dpi))
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def test_figure_is_shown_at_the_size_of_its_resolution():
+    output = shown(**{"image/png": png(300, 150, 144)})
+    notebooks.size_figure(output)
+    assert output["metadata"]["image/png"] == {"width": 200, "height": 100}
+
+
+def test_planned_chapters_are_words_and_others_stay_links():
+    text = "[a](04_attention.ipynb#x), [b](../notebooks/03_bigram.ipynb)"
+    assert notebooks.unlink(text, {"04_attention"}) == (
+        "a, [b](../notebooks/03_bigram.ipynb)"
+    )
+
+
+def test_page_gets_the_state_it_needs_and_each_script_once():
+    view = {"version_major": 2}
+    state = {
+        "a": {"state": {"_esm": "S", "layout": "IPY_MODEL_c"}},
+        "b": {"state": {"_esm": "S", "child": "IPY_MODEL_d"}},
+        "c": {"state": {}},
+        "d": {"state": {"text": "</script><b>"}},
+    }
+    nb = notebook(
+        *[
+            code("w", shown(**{notebooks.VIEW: {**view, "model_id": name}}))
+            for name in "ab"
+        ],
+        widgets={notebooks.STATE: {"state": state}},
+    )
+    notebooks.prepare(nb)
+    assert "widgets" not in nb["metadata"]
+    script = nb["cells"][-1]["source"]
+    assert "</script><b>" not in script
+    body = script.removesuffix("</script>").split(">", 1)[1]
+    kept = json.loads(body)["state"]
+    assert set(kept) == {"a", "b", "d"}
+    texts = sorted(kept[name]["state"]["_esm"] for name in "ab")
+    assert texts[0] in ("=a", "=b")
+    assert texts[1] == "S"
+
+
+def test_stand_in_comes_before_the_view():
+    first = shown(**{notebooks.VIEW: {"model_id": "a"}, "text/html": "<p>"})
+    parts = notebooks.split_view(first, [])
+    assert parts[0]["data"] == {"text/html": "<p>"}
+    assert notebooks.VIEW in parts[1]["data"]["text/html"]
