@@ -1,0 +1,103 @@
+"""What the benchmarks share: the corpus as ids, versions, record files."""
+
+import hashlib
+import json
+import os
+import platform
+import statistics
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import torch
+
+from minigpt.data import load_corpus, load_text
+from minigpt.tokenizer import CharTokenizer
+
+RESULTS = Path(__file__).parent.parent / "notebooks" / "results"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text as character ids, cut into a training and a validation part."""
+
+    name: str
+    sha256: str
+    tokenizer: CharTokenizer
+    train_text: str
+    val_text: str
+
+    @property
+    def train(self):
+        return torch.tensor(self.tokenizer.encode(self.train_text))
+
+    @property
+    def val(self):
+        return torch.tensor(self.tokenizer.encode(self.val_text))
+
+
+def load(corpus):
+    """A name that `load_text` knows, or a path to a text file -> Corpus.
+
+    A file is cut at 90 % of its characters; the course's own corpus is
+    split by document. The vocabulary is that of the whole text.
+    """
+    if Path(corpus).is_file():
+        text = Path(corpus).read_bytes().decode("utf-8")
+        cut = int(0.9 * len(text))
+        name, parts = Path(corpus).stem, [text[:cut], text[cut:]]
+    else:
+        name = corpus
+        parts = [load_text(corpus, part) for part in ("train", "val")]
+        text = "\n\n".join(d.text for d in load_corpus(corpus))
+    return Corpus(
+        name,
+        hashlib.sha256(text.encode()).hexdigest(),
+        CharTokenizer.train(text),
+        *parts,
+    )
+
+
+def versions():
+    """The versions that a figure depends on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def today():
+    return date.today().isoformat()
+
+
+def save(path, record):
+    """Write a record so that an interruption leaves the old one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read(path):
+    """The record at `path`, or an empty one."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def alternate(contestants, *, rounds, seconds):
+    """Time functions in turns, so that a busy machine slows all alike.
+
+    contestants {name: function of no arguments} -> {name: median seconds
+    per call}. Each round calls each function for about `seconds`.
+    """
+    times = {name: [] for name in contestants}
+    for function in contestants.values():
+        function()
+    for _ in range(rounds):
+        for name, function in contestants.items():
+            calls, start = 0, time.perf_counter()
+            while time.perf_counter() - start < seconds:
+                function()
+                calls += 1
+            times[name].append((time.perf_counter() - start) / calls)
+    return {name: statistics.median(t) for name, t in times.items()}

