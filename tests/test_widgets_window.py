@@ -1,14 +1,11 @@
 """The sliding window in a real browser, as on a page of the book."""
 
-import json
-
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from lab import notebook, stored
 
 from minigpt.viz.window import WindowView
 
-VIEW = "application/vnd.jupyter.widget-view+json"
-STATE = "application/vnd.jupyter.widget-state+json"
+NAME = "Sliding window"
 TEXT = "We the <b>People</b> of\nthe United States"
 
 
@@ -28,40 +25,10 @@ def test_the_stand_in_shows_inputs_and_shifted_targets():
     assert view.describe() == "A window of 2 tokens on a text of 4: 2 examples."
 
 
-def notebook(view):
-    """A notebook that shows `view`, with its state stored."""
-    from ipywidgets import embed
-
-    state = embed.dependency_state([view], drop_defaults=False)
-    data = {
-        VIEW: {
-            "model_id": view.model_id,
-            "version_major": 2,
-            "version_minor": 0,
-        },
-        "text/plain": view.describe(),
-        "text/html": view.fallback(),
-    }
-    cell = new_code_cell(
-        "view",
-        execution_count=1,
-        outputs=[new_output("display_data", data=data)],
-    )
-    nb = new_notebook(cells=[cell])
-    nb.metadata["widgets"] = {
-        STATE: {
-            "state": json.loads(json.dumps(state)),
-            "version_major": 2,
-            "version_minor": 0,
-        }
-    }
-    return nb
-
-
 @pytest.fixture(params=["light", "dark"])
 def opened(request, widget_page):
     view = WindowView(TEXT, range(len(TEXT)), block_size=4)
-    visit = widget_page(notebook(view), color_scheme=request.param)
+    visit = widget_page(stored(view), color_scheme=request.param)
     visit.scroll_through()
     yield visit
     assert visit.errors == [] and visit.foreign == []
@@ -71,56 +38,66 @@ def readout(root):
     return root.locator(".mg-readout").inner_text()
 
 
-def test_every_control(opened):
-    root = opened.page.locator('section.mg[aria-label="Sliding window"]')
+def drive_cells(root, keyboard):
+    """Walk over the cells by keys and mouse; end pinned at t = 1."""
     assert readout(root) == "t = 0: after W predict e"
     cells = root.locator(".mg-win-cell")
-    assert cells.count() == 8
-    texts = root.locator(".mg-win-cell .mg-token").all_inner_texts()
+    texts = cells.locator(".mg-token").all_inner_texts()
     assert texts == list("We·t") + list("e·th")
-
     cells.nth(0).focus()
-    opened.page.keyboard.press("ArrowRight")
-    opened.page.keyboard.press("ArrowRight")
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowRight")
     assert readout(root) == "t = 2: after We· predict t"
     assert root.locator(".mg-win-cell.mg-win-seen").count() == 3
-    opened.page.keyboard.press("End")
-    opened.page.keyboard.press("ArrowDown")
+    keyboard.press("End")
+    keyboard.press("ArrowDown")
     assert readout(root) == "t = 3: after We·t predict h"
-    opened.page.keyboard.press("Enter")
+    keyboard.press("Enter")
     assert readout(root).endswith("(pinned)")
     cells.nth(0).hover()
     assert readout(root).startswith("t = 3")
-    opened.page.keyboard.press("Escape")
+    keyboard.press("Escape")
     assert readout(root) == "t = 3: after We·t predict h"
     cells.nth(1).click()
     assert readout(root) == "t = 1: after We predict · (pinned)"
 
+
+def test_cells(opened):
+    root = opened.page.locator(f'section.mg[aria-label="{NAME}"]')
+    drive_cells(root, opened.page.keyboard)
+
+
+def test_sliders_and_table(opened):
+    root = opened.page.locator(f'section.mg[aria-label="{NAME}"]')
+    cells = root.locator(".mg-win-cell")
     root.get_by_label("window begins at: one on").click()
-    assert readout(root) == "t = 1: after e· predict t"
+    assert readout(root) == "t = 0: after e predict ·"
     root.get_by_label("block_size: one on").click()
     assert cells.count() == 10
     slider = root.get_by_label("window begins at", exact=True)
     slider.focus()
     opened.page.keyboard.press("End")
-    assert root.locator(".mg-win-cell .mg-token").last.inner_text() == "s"
-    last = len(TEXT) - 5 - 1
-    assert slider.input_value() == str(last)
+    assert cells.locator(".mg-token").last.inner_text() == "s"
+    assert slider.input_value() == str(len(TEXT) - 5 - 1)
 
-    size = root.get_by_label("block_size", exact=True)
-    size.focus()
+    root.get_by_label("block_size", exact=True).focus()
     opened.page.keyboard.press("End")
     assert cells.count() == 32
-    assert int(slider.input_value()) == len(TEXT) - 16 - 1
+    assert slider.input_value() == str(len(TEXT) - 16 - 1)
+    root.get_by_label("window begins at: one back").click()
+    assert slider.input_value() == str(len(TEXT) - 16 - 2)
+    root.get_by_label("window begins at: one on").click()
 
     root.get_by_role("button", name="show as table").click()
     rows = root.locator("tbody tr")
     assert rows.count() == 16
     assert rows.last.locator("td").all_inner_texts()[1] == "s"
+    root.get_by_label("block_size: one back").click()
+    assert rows.count() == 15
 
 
 def test_tokens_stay_text_in_both_themes(opened):
-    root = opened.page.locator('section.mg[aria-label="Sliding window"]')
+    root = opened.page.locator(f'section.mg[aria-label="{NAME}"]')
     strip = root.locator(".mg-win-text")
     assert "<b>People</b>·of↵the" in strip.inner_text()
     assert strip.locator("b").count() == 0
@@ -129,3 +106,20 @@ def test_tokens_stay_text_in_both_themes(opened):
         " getComputedStyle(el).color]"
     )
     assert paper != ink
+
+
+IN_LAB = f"""
+from minigpt.viz.window import WindowView
+WindowView({TEXT!r}, range({len(TEXT)}), block_size=4)
+"""
+
+
+def test_in_jupyterlab(lab_page):
+    lab = lab_page(notebook(IN_LAB))
+    lab.run()
+    root = lab.widget(NAME)
+    drive_cells(root, lab.page.keyboard)
+    lab.theme("dark")
+    lab.page.wait_for_selector('section.mg[data-mg-theme="dark"]')
+    assert readout(root) == "t = 1: after We predict · (pinned)"
+    assert lab.foreign == []
