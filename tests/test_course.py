@@ -157,3 +157,13 @@ def test_the_command_line_explains_itself(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "course" in text and "doctor" in text
+
+
+def test_what_a_cell_printed_is_stored_in_one_piece():
+    cell = new_code_cell("x")
+    cell.outputs = [
+        nbformat.v4.new_output("stream", name=name, text=text)
+        for name, text in [("stdout", "a"), ("stderr", "!"), ("stdout", "b")]
+    ]
+    [output] = tidy(new_notebook(cells=[cell])).cells[0].outputs
+    assert output.text == "ab"

@@ -64,9 +64,7 @@ def tidy(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
         kept = {k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA}
         cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type == "code":
-            cell.outputs = [
-                x for x in cell.outputs if x.get("name") != "stderr"
-            ]
+            cell.outputs = _joined(cell.outputs)
     widgets = nb.metadata.get("widgets")
     nb.metadata = nbformat.from_dict(
         {
@@ -82,6 +80,20 @@ def tidy(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
         nb.metadata["widgets"] = widgets
         return _stable_widgets(nb)
     return nb
+
+
+def _joined(outputs):
+    """The outputs without standard error; what was printed in one piece."""
+    kept = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            continue
+        if output.get("name") == "stdout" and kept:
+            if kept[-1].get("name") == "stdout":
+                kept[-1]["text"] += output["text"]
+                continue
+        kept.append(output)
+    return kept
 
 
 def _stable_widgets(nb):
