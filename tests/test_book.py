@@ -1,5 +1,6 @@
 """The built book, page by page, in a real browser and as files."""
 
+import functools
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -27,6 +28,13 @@ CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 
 def soup(book, page):
     return BeautifulSoup((book / f"{page}.html").read_bytes(), "html.parser")
+
+
+@functools.cache
+def anchors(path):
+    """The ids of a built page."""
+    html = BeautifulSoup(path.read_bytes(), "html.parser")
+    return {element["id"] for element in html.find_all(id=True)}
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +141,25 @@ def test_search_finds_a_page(way, book, site, visit):
     seen.page.wait_for_url("**/glossary.html**")
     assert not seen.errors
     assert not seen.foreign
+
+
+def test_formulas_are_laid_out(site, visit):
+    """Lines align at their sign, brackets grow, the root is drawn."""
+    seen = visit(site, "book/notation.html")
+    rights = seen.page.eval_on_selector_all(
+        "mtd.mg-right > *",
+        "all => all.map(e => e.getBoundingClientRect().right)",
+    )
+    assert len(rights) == 2
+    assert max(rights) - min(rights) < 1
+    heights = seen.page.eval_on_selector_all(
+        ".mg-display mo",
+        "all => all.filter(e => '()'.includes(e.textContent))"
+        ".map(e => e.getBoundingClientRect().height)",
+    )
+    assert max(heights) > 1.8 * min(heights)
+    loaded = "document.fonts.check('16px \"STIX Two Math subset\"', '√')"
+    assert seen.page.evaluate(loaded)
 
 
 def test_colours_can_be_switched_and_stay(site, visit):
@@ -255,8 +282,7 @@ def test_links_lead_somewhere(page, book):
         if not target.is_file():
             broken.append(address)
         elif parts.fragment and target.suffix == ".html":
-            html = BeautifulSoup(target.read_bytes(), "html.parser")
-            if not html.find(id=unquote(parts.fragment)):
+            if unquote(parts.fragment) not in anchors(target.resolve()):
                 broken.append(address)
     assert not broken
 

@@ -1,11 +1,13 @@
 """The book's own Sphinx extension, part by part."""
 
 import base64
+import importlib.util
 import io
 import json
+from pathlib import Path
 
 import pytest
-from minigpt_book import notebooks
+from minigpt_book import mathfont, notebooks
 from minigpt_book.mathml import MathError, to_mathml
 from PIL import Image
 
@@ -24,7 +26,7 @@ def test_formula_is_mathml_with_its_source_as_text():
 def test_aligned_lines_become_rows(name):
     math = to_mathml(rf"\begin{{{name}}} a &= b \\ &= c \end{{{name}}}")
     assert math.count("<mtr>") == 2
-    assert "text-align: right" in math
+    assert 'class="mg-right"' in math
     assert "&amp;" not in math.split(">", 1)[1]
 
 
@@ -34,10 +36,34 @@ def test_words_are_single_names():
     assert "<mn>10,000</mn>" in to_mathml("10{,}000")
 
 
+def test_gap_after_the_name_of_a_function():
+    assert "<mi>ln</mi><mspace" in to_mathml(r"\ln x")
+    assert "<mspace" in to_mathml(r"\log_2 p")
+    assert "<mspace" not in to_mathml(r"\exp(x) + a b")
+
+
 @pytest.mark.parametrize("latex", [r"\notacommand{x}", r"\frac{a}{", "a & b"])
 def test_what_cannot_be_converted_is_refused_by_name(latex):
     with pytest.raises(MathError, match="(?s)" + latex[0].replace("\\", r"\\")):
         to_mathml(latex)
+
+
+def test_font_has_the_letters_of_the_formulas_and_no_others(tmp_path):
+    from fontTools.ttLib import TTFont
+
+    page = tmp_path / "page.html"
+    page.write_text("é<math><mi>x</mi><mo>&#8721;</mo></math>")
+    letters = mathfont.characters([page])
+    assert {"x", "𝑥", "∑", "√"} <= letters
+    assert "é" not in letters
+    found = importlib.util.find_spec("ziamath").submodule_search_locations[0]
+    data = mathfont.cut(Path(found) / mathfont.FILE, letters)
+    font = TTFont(io.BytesIO(data))
+    has = set(map(chr, font.getBestCmap()))
+    assert has <= letters
+    assert {"x", "𝑥", "∑", "√"} <= has
+    assert "MATH" in font
+    assert len(data) < 80_000
 
 
 # --- notebooks -------------------------------------------------------------

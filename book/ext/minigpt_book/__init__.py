@@ -7,12 +7,12 @@ picture.py    the picture of the architecture, its parts linked to chapters
 site.py       which scripts and styles a page loads, kept small
 """
 
-from . import mathml, notebooks, outputs, picture, site
+from . import mathfont, mathml, notebooks, outputs, picture, site
 
 
 def setup(app):
     """Register every part with Sphinx."""
-    for part in (mathml, notebooks, outputs, picture, site):
+    for part in (mathfont, mathml, notebooks, outputs, picture, site):
         part.setup(app)
     return {
         "version": "1",

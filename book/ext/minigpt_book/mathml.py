@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 # Environments that latex2mathml knows under another name only.
 ALIASES = {"aligned": "align*", "split": "align*", "gathered": "gather*"}
+SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
 STYLES = {
     "bold": "font-weight: bold",
     "bold-italic": "font-weight: bold; font-style: italic",
@@ -68,16 +69,19 @@ def tidy(math):
         join_word(node)
         join_number(node)
         name_operator(node)
+        close_up(node)
         style_letters(node)
+    for node in math.iter():
+        space_functions(node)
 
 
 def style_table(node):
-    """Say in CSS what MathML Core no longer says in attributes."""
+    """Leave to minigpt.css what MathML Core no longer says in attributes."""
     if node.tag == "mtable" and node.attrib.pop("columnspacing", None):
         node.attrib.pop("rowspacing", None)
         node.set("class", "mg-aligned")
     if node.tag == "mtd" and node.get("columnalign"):
-        node.set("style", f"text-align: {node.attrib.pop('columnalign')}")
+        node.set("class", f"mg-{node.attrib.pop('columnalign')}")
 
 
 def join_word(node):
@@ -111,6 +115,27 @@ def name_operator(node):
     if node.tag == "mo" and len(node.text or "") > 1 and node.text.isalpha():
         node.tag = "mi"
         node.attrib.pop("movablelimits", None)
+
+
+def close_up(node):
+    """Leave no gaps around signs in indices, nor around infinity: as TeX."""
+    if node.tag in SCRIPTS:
+        for script in node[1:]:
+            for sign in script.iter("mo"):
+                sign.attrib.update(lspace="0", rspace="0")
+    if node.tag == "mo" and node.text == "∞":
+        node.tag = "mi"
+
+
+def space_functions(node):
+    r"""Leave the thin gap of TeX after \ln and its like, before a letter."""
+    children = list(node)
+    for place in range(len(children) - 1, 0, -1):
+        name, after = children[place - 1], children[place]
+        name = name[0] if name.tag in SCRIPTS and len(name) else name
+        is_name = name.tag == "mi" and len(name.text or "") > 1
+        if is_name and after.tag not in ("mo", "mspace"):
+            node.insert(place, ET.Element("mspace", width="0.167em"))
 
 
 def style_letters(node):

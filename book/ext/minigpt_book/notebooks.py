@@ -25,7 +25,9 @@ STATE = "application/vnd.jupyter.widget-state+json"
 MARKS = re.compile(
     r"^[ \t]*(#\|.*|### (BEGIN|END) SOLUTION)[ \t]*\n?", re.MULTILINE
 )
-LINK = re.compile(r"\[([^\]]+)\]\((?:[^)\s]*/)?(\w+)\.(?:ipynb|md)(?:#[^)\s]*)?\)")
+LINK = re.compile(
+    r"\[([^\]]+)\]\((?:[^)\s]*/)?(\w+)\.(?:ipynb|md)(?:#[^)\s]*)?\)"
+)
 
 
 def on_source_read(app, docname, source):
@@ -112,8 +114,13 @@ def embed_widgets(notebook, docname=""):
         if cell["cell_type"] != "code":
             del cell["outputs"]
     for model in shown:
-        if model not in states:
-            logger.warning("%s: no stored state for widget %s", docname, model)
+        if "_esm" not in states.get(model, {}).get("state", {}):
+            logger.warning(
+                "%s: widget %s has no script of its own (a progress bar?)"
+                " or no stored state: no page can show it",
+                docname,
+                model,
+            )
     wanted = share_scripts(needed(states, shown))
     if wanted:
         script = script_tag(STATE, {"state": wanted})
