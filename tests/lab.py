@@ -5,6 +5,7 @@ refused; `run()` runs it and `widget(name)` waits for a widget.
 `stored(view)` is a notebook that shows a widget and holds its state.
 """
 
+import base64
 import json
 import os
 import secrets
@@ -39,6 +40,8 @@ def stored(view):
 
     state = embed.dependency_state([view], drop_defaults=False)
     data, metadata = view._repr_mimebundle_()
+    if "image/png" in data:  # IPython does so when it displays
+        data["image/png"] = base64.b64encode(data["image/png"]).decode()
     data[VIEW] = {"model_id": view.model_id, **VERSION}
     output = new_output("display_data", data=data, metadata=metadata)
     cell = new_code_cell("view", execution_count=1, outputs=[output])
