@@ -18,6 +18,7 @@ import tiktoken
 import tiktoken.load
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiktoken_ext.openai_public import r50k_pat_str
 
 import minigpt.tokenizer as module
 from minigpt.data import load_corpus, load_text
@@ -82,7 +83,13 @@ def gpt2():
 
 @pytest.fixture(scope="module")
 def gpt2_encoding(gpt2):
-    return gpt2.to_tiktoken("gpt2")
+    """GPT-2 as tiktoken defines it, with tiktoken's own pattern."""
+    return tiktoken.Encoding(
+        "gpt2",
+        pat_str=r50k_pat_str,
+        mergeable_ranks=gpt2.ranks,
+        special_tokens=gpt2.special_tokens,
+    )
 
 
 def tiktoken_class(pattern, text):
@@ -203,6 +210,15 @@ class TestEveryKind:
             broken.save(path)
         assert path.read_bytes() == before
         assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
+
+
+def test_a_file_is_replaced_never_overwritten(tmp_path):
+    path, old = tmp_path / "t.json", tmp_path / "old.json"
+    CharTokenizer.train("abc").save(path)
+    os.link(path, old)  # a second name of the same file
+    CharTokenizer.train("xyz").save(path)
+    assert CharTokenizer.load(path).tokens == ["x", "y", "z"]
+    assert CharTokenizer.load(old).tokens == ["a", "b", "c"]
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
