@@ -93,7 +93,7 @@ class Visit:
         self.base = base
         context.route("**/*", self._route)
         self.page = context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(30_000)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda e: self.errors.append(str(e)))
         self.page.on("response", self._response)

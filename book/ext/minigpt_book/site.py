@@ -42,8 +42,12 @@ def on_config(app, config):
 
 def on_page(app, pagename, templatename, context, doctree):
     """Load the widget host only where there is a widget."""
-    if "mg-widget" in (context.get("body") or ""):
+    body = context.get("body") or ""
+    if "mg-widget" in body:
         app.add_js_file("host.js", loading_method="defer")
+    # Sphinx calls the bibliography a list, but its entries no list items.
+    if body:
+        context["body"] = body.replace('role="list" class="citation-list"', "")
 
 
 def on_doctree(app, doctree):
