@@ -35,9 +35,8 @@ def masked_softmax(scores, mask):
     if mask.dtype != torch.bool:
         raise TypeError(f"mask must be bool (True = look), got {mask.dtype}")
     shape = tuple(scores.shape)
-    sides = zip(
-        reversed(mask.shape), reversed(shape)
-    )  # broadcast from the right
+    # broadcasting compares sizes from the last to the first
+    sides = zip(reversed(mask.shape), reversed(shape), strict=False)
     if mask.dim() > len(shape) or any(m not in (1, s) for m, s in sides):
         raise ValueError(
             f"mask must broadcast to {shape}, got {tuple(mask.shape)}"
