@@ -240,6 +240,11 @@ class WittenBell:
 
         `order` may be smaller than the one counted; None is the full one.
         """
+        order = len(self.orders) if order is None else order
+        if not 1 <= order <= len(self.orders):
+            raise ValueError(
+                f"order must be 1 to {len(self.orders)}, got {order}"
+            )
         p = np.full(len(ids), 1 / self.vocab_size)
         for counts in self.orders[:order]:
             seen, total, kinds = counts(ids)

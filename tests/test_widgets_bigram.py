@@ -1,6 +1,7 @@
 """The table of a bigram model in a real browser: on a page and in JupyterLab."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ BigramTable(counts, chars, top=8)
 def table(text=TEXT, top=8):
     chars = sorted(set(text))
     counts = np.zeros((len(chars), len(chars)), dtype=int)
-    for a, b in zip(text, text[1:]):
+    for a, b in pairwise(text):
         counts[chars.index(a), chars.index(b)] += 1
     return BigramTable(counts, chars, top=top)
 
@@ -99,9 +100,9 @@ def drive_rest(root):
     assert walk.inner_text() == "qu"
     root.get_by_role("button", name="60 more").click()
     text = walk.evaluate("el => el.textContent")
-    pairs = {a + b for a, b in zip(TEXT, TEXT[1:])}
+    pairs = {a + b for a, b in pairwise(TEXT)}
     assert len(text) <= 62 and text.startswith("qu")
-    assert {a + b for a, b in zip(text, text[1:])} <= pairs
+    assert {a + b for a, b in pairwise(text)} <= pairs
     assert len(text) == 62 or text[-1] == TEXT[-1]
 
 

@@ -1,0 +1,438 @@
+"""Figures, and what all widgets share: Python and JavaScript agree."""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+import torch
+import traitlets
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import minigpt.viz.bigram
+import minigpt.viz.style
+from minigpt.viz import ladder, palette, show
+from minigpt.viz.base import Widget, html_table, pack, packed, visible
+
+ROOT = Path(__file__).parents[1]
+COMMON = (ROOT / "minigpt" / "viz" / "common.js").read_text(encoding="utf-8")
+STATE = "application/vnd.jupyter.widget-state+json"
+
+
+# --- figures
+
+
+def test_show_stores_one_picture_with_its_alternative(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        minigpt.viz.style, "display", lambda *a, **k: shown.append((a, k))
+    )
+    fig, ax = plt.subplots()
+    ax.plot([1, 2])
+    show(fig, "a rising line")
+    (((data,), options),) = shown
+    assert data["text/plain"] == "a rising line" and options["raw"]
+    assert options["metadata"]["image/png"]["alt"] == "a rising line"
+    assert Image.open(io.BytesIO(data["image/png"])).width > 300
+    assert not plt.fignum_exists(fig.number)
+
+
+def test_show_wants_an_alternative():
+    with pytest.raises(ValueError, match="alt must tell what is seen"):
+        show(plt.figure(), "  ")
+    plt.close("all")
+
+
+def contrast(a, b):
+    """The contrast ratio of WCAG between two colours."""
+    light = []
+    for color in (a, b):
+        rgb = np.array(matplotlib.colors.to_rgb(color))
+        linear = np.where(
+            rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4
+        )
+        light.append(linear @ [0.2126, 0.7152, 0.0722])
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+def test_the_page_knows_the_same_colours():
+    css = (ROOT / "book" / "theme" / "files" / "minigpt.css").read_text()
+    for name, value in palette.items():
+        found = re.search(rf"--mg-{name}: (#\w+);", css)
+        assert found[1].lower() == value.lower()
+
+
+def test_the_text_of_a_widget_is_readable():
+    css = (ROOT / "minigpt" / "viz" / "common.css").read_text()
+    for theme in css.split(".mg[data-mg-theme")[:2]:
+        colors = dict(re.findall(r"--mg-(\w+): .*?(#\w{6})", theme))
+        for name in ("ink", "soft"):
+            assert contrast(colors[name], colors["paper"]) >= 4.5
+        assert contrast(colors["accent"], colors["paper"]) >= 3
+
+
+RECORD = {
+    "baselines": {"uniform": 6.7, "counted": 3.4},
+    "stages": [
+        {"stage": "bigram", "bits_per_char": 3.5},
+        {"stage": "one head", "bits_per_char": 3.1},
+        {"stage": "GPT", "bits_per_char": 2.2},
+    ],
+}
+
+
+@pytest.fixture
+def record(tmp_path):
+    file = tmp_path / "ladder_x.json"
+    file.write_text(json.dumps(RECORD))
+    return file
+
+
+def test_the_ladder_hides_later_rungs(record):
+    fig = ladder("one head", file=record)
+    (ax,) = fig.axes
+    names = [t.get_text() for t in ax.get_yticklabels()]
+    assert names == ["uniform", "counted", "bigram", "one head"]
+    assert [bar.get_width() for bar in ax.patches] == [6.7, 3.4, 3.5, 3.1]
+    last = matplotlib.colors.to_hex(ax.patches[-1].get_facecolor())
+    assert last.lower() == palette["orange"].lower()
+    plt.close(fig)
+
+
+def test_the_ladder_says_what_is_missing(record, tmp_path):
+    with pytest.raises(ValueError, match=r"\['bigram', .*got 'trained well'"):
+        ladder("trained well", file=record)
+    with pytest.raises(FileNotFoundError, match=r"ladder.py --corpus sotu"):
+        ladder("bigram", file=tmp_path / "none.json")
+
+
+# --- numbers on their way to the page
+
+
+@pytest.mark.parametrize(
+    "values, dtype, lower, said",
+    [
+        ([1.5], "uint8", False, "uint8 cannot hold the value 1.5"),
+        ([256], "uint8", False, "uint8 cannot hold the value 256"),
+        ([1e6], "float16", False, "float16 cannot hold the value"),
+        ([float("nan")], "float16", False, "must be numbers, got NaN"),
+        ([1.0], "float64", False, "dtype must be one of"),
+        (np.ones((2, 3)), "float16", True, r"\(..., T, T\), got \(2, 3\)"),
+    ],
+)
+def test_what_cannot_be_packed_is_refused(values, dtype, lower, said):
+    with pytest.raises(ValueError, match=said):
+        pack(np.array(values), dtype, lower=lower)
+
+
+def test_a_causal_map_travels_as_its_lower_triangle():
+    small = pack(torch.ones(2, 3, 4, 4), lower=True)
+    assert small["shape"] == [2, 3, 4, 4]
+    assert len(small["data"]) == 2 * 3 * 10 * 2  # float16
+
+
+@pytest.fixture(scope="module")
+def js(browser):
+    """js(expression, argument): run it where common.js is at hand."""
+    page = browser.new_page()
+    page.add_script_tag(content=COMMON)
+    yield lambda code, *args: page.evaluate(code, *args)
+    page.close()
+
+
+UNPACK = """([p, text]) => {
+  const raw = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const got = mgUnpack({ ...p, data: new DataView(raw.buffer) });
+  const n = got.shape.reduce((a, b) => a * b, 1);
+  const all = [];
+  for (let i = 0; i < n; i += 1) {
+    let rest = i;
+    const index = [...got.shape].reverse().map((size) => {
+      const k = rest % size;
+      rest = (rest - k) / size;
+      return k;
+    }).reverse();
+    all.push(String(got.at(...index)));
+  }
+  return all;
+}"""
+
+
+def unpack(js, packed_values):
+    text = base64.b64encode(packed_values["data"]).decode()
+    rest = {k: v for k, v in packed_values.items() if k != "data"}
+    numbers = [
+        float(x.replace("Infinity", "inf")) for x in js(UNPACK, [rest, text])
+    ]
+    return np.array(numbers).reshape(packed_values["shape"])
+
+
+@pytest.mark.parametrize(
+    "dtype, values",
+    [
+        ("float32", [0.1, -3e38, 1e-40, float("inf")]),
+        ("uint8", [0, 1, 255]),
+        ("uint16", [0, 50256, 65535]),
+        ("int32", [-(2**31), 2**31 - 1]),
+    ],
+)
+def test_numbers_arrive_unchanged(js, dtype, values):
+    got = unpack(js, pack(np.array(values), dtype))
+    assert np.array_equal(got, np.array(values, dtype=dtype).astype(float))
+
+
+def test_every_float16_arrives_unchanged(js):
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    every = every[~np.isnan(every)].reshape(2, -1)
+    assert np.array_equal(unpack(js, pack(every)), every.astype(float))
+
+
+def test_a_lower_triangle_arrives_with_nothing_above(js):
+    weights = torch.rand(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    got = unpack(js, pack(weights, lower=True))
+    wanted = weights.half().double().numpy()
+    above = np.triu(np.ones((5, 5), bool), 1)
+    assert np.isnan(got[..., above]).all()
+    assert np.array_equal(got[..., ~above], wanted[..., ~above])
+
+
+# --- token text
+
+STRANGE = [
+    (" the", "·the"),
+    ("a\n\tb\r", "a↵→b␍"),
+    ("\x00\x1f\x7f\x85", "␀␟␡⟨0085⟩"),
+    ("\u200f\u202e\ufeff\u00ad", "⟨200F⟩⟨202E⟩⟨FEFF⟩⟨00AD⟩"),
+    ("\u0301", "◌\u0301"),
+    ("e\u0301", "e\u0301"),
+    (" \u0301", "·◌\u0301"),
+    ("\u00a0\u3000", "⍽⟨3000⟩"),
+    ("\U0001f600" * 3, "\U0001f600" * 3),
+    ("<b>&", "<b>&"),
+    ("abcdefghijklm", "abcdefghijk…"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize("text, wanted", STRANGE)
+def test_tokens_can_be_seen(text, wanted):
+    assert visible(text) == wanted
+
+
+# characters whose class does not change between versions of Unicode
+SETTLED = st.characters(max_codepoint=0x2FFF, exclude_categories=["Cn", "Cs"])
+
+
+def test_tokens_look_alike_in_python_and_javascript(js):
+    texts = [text for text, _ in STRANGE]
+
+    @given(st.text(SETTLED, max_size=14))
+    def collect(text):
+        texts.append(text)
+
+    collect()
+    got = js("(texts) => texts.map((text) => mgVisible(text))", texts)
+    wrong = [
+        (text, mine, visible(text))
+        for text, mine in zip(texts, got, strict=True)
+        if mine != visible(text)
+    ]
+    assert len(texts) > 50 and wrong == []
+
+
+def test_a_token_never_becomes_markup(js):
+    token = "<img src=x onerror=alert(1)>"
+    assert token.replace(" ", "·") in js(
+        "(t) => mgToken(t, 99).textContent", token
+    )
+    assert js("(t) => mgToken(t, 99).children.length", token) == 0
+    assert "<img" not in html_table(token, [token], [[token]])
+    for file in (ROOT / "minigpt" / "viz").glob("*.js"):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML", text)
+
+
+# --- colours, keys
+
+
+@pytest.mark.parametrize("name", ["viridis", "cividis"])
+def test_ramps_are_those_of_matplotlib(js, name):
+    places = [0, 0.1, 0.33, 0.5, 0.77, 1]
+    got = js(f"(t) => t.map(mgRamp('{name}'))", places)
+    for place, text in zip(places, got, strict=True):
+        wanted = np.array(matplotlib.colormaps[name](float(place))[:3]) * 255
+        rgb = [int(x) for x in re.findall(r"\d+", text)]
+        assert np.abs(rgb - wanted).max() < 9
+
+
+def test_differences_go_from_blue_to_orange(js):
+    blue, orange = js("() => [mgRamp('diverging')(0), mgRamp('diverging')(1)]")
+    assert (blue, orange) == ("rgb(0,114,178)", "rgb(213,94,0)")
+
+
+@pytest.mark.parametrize(
+    "key, wanted",
+    [
+        ({"key": "ArrowUp"}, [0, 2]),
+        ({"key": "ArrowDown"}, [2, 2]),
+        ({"key": "ArrowLeft"}, [1, 1]),
+        ({"key": "ArrowRight"}, [1, 3]),
+        ({"key": "Home"}, [1, 0]),
+        ({"key": "End"}, [1, 3]),
+        ({"key": "Home", "ctrlKey": True}, [0, 0]),
+        ({"key": "End", "ctrlKey": True}, [2, 3]),
+        ({"key": "PageDown"}, [2, 2]),
+        ({"key": "x"}, None),
+        ({"key": "ArrowUp", "altKey": True}, None),
+    ],
+)
+def test_keys_lead_through_a_grid(js, key, wanted):
+    assert js("(key) => mgGridKey(key, 1, 2, 3, 4)", key) == wanted
+
+
+def test_the_edge_of_a_grid_holds(js):
+    keys = ["ArrowUp", "ArrowLeft"]
+    code = "(keys) => keys.map((key) => mgGridKey({ key }, 0, 0, 3, 4))"
+    assert js(code, keys) == [[0, 0], [0, 0]]
+
+
+ROVING = """() => {
+  const frame = mgEl("div", { id: "roving" });
+  window.moves = [];
+  const cells = [0, 1].map((r) => [0, 1].map((c) =>
+    mgEl("button", { id: `cell${r}${c}` }, "x")));
+  cells.flat().forEach((cell) => frame.append(cell));
+  document.body.append(frame);
+  mgRovingGrid(frame, cells, {
+    onPin: (r, c) => window.moves.push(`pin ${r}${c}`),
+    onUnpin: () => window.moves.push("unpin"),
+  });
+}"""
+
+
+def test_a_grid_of_elements_has_one_tab_stop(browser):
+    page = browser.new_page()
+    page.add_script_tag(content=COMMON)
+    page.evaluate(ROVING)
+    page.keyboard.press("Tab")
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Enter", "Escape"):
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.id") == "cell11"
+    stops = page.locator("#roving [tabindex='0']")
+    assert stops.count() == 1 and stops.get_attribute("id") == "cell11"
+    assert page.evaluate("window.moves") == ["pin 11", "unpin"]
+    page.close()
+
+
+STEPPER = """() => {
+  window.steps = [];
+  const s = mgStepper({ label: "step", min: 0, max: 2, value: 0,
+    onInput: (v) => window.steps.push(v), format: (v) => `step ${v}` });
+  document.body.append(s.el);
+}"""
+
+
+def test_a_stepper_goes_on_and_back_and_stops(browser):
+    page = browser.new_page()
+    page.add_script_tag(content=COMMON)
+    page.evaluate(STEPPER)
+    back = page.get_by_role("button", name="step: one back")
+    on = page.get_by_role("button", name="step: one on")
+    assert back.is_disabled()
+    on.click()
+    on.click()
+    assert on.is_disabled()
+    back.click()
+    page.get_by_role("slider").press("Home")
+    assert page.evaluate("window.steps") == [1, 2, 1, 0]
+    assert page.locator("output").inner_text() == "step 0"
+    page.close()
+
+
+# --- the base class
+
+
+class Plain(Widget):
+    """A widget with its script in the class."""
+
+    numbers = packed()
+    name = traitlets.Unicode().tag(sync=True)
+    _esm = "export default { render() {} };"
+
+    def describe(self):
+        return f"Numbers of {self.name}."
+
+    def fallback(self):
+        return html_table("numbers", ["name"], [[self.name]])
+
+
+class Drawn(Plain):
+    """A widget whose stand-in is a figure."""
+
+    _esm = "export default { render() {} };"
+
+    def fallback(self):
+        return plt.figure()
+
+
+def test_the_bundle_has_a_stand_in():
+    data, _ = Plain(name="<b>")._repr_mimebundle_()
+    assert data["text/plain"] == "Numbers of <b>."
+    assert "<bdi>&lt;b&gt;</bdi>" in data["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in data
+    data, metadata = Drawn(name="x")._repr_mimebundle_()
+    assert data["image/png"][:4] == b"\x89PNG" and "text/html" not in data
+    assert metadata["image/png"]["alt"] == "Numbers of x."
+
+
+def test_common_comes_before_the_own_script():
+    widget = Plain(name="x", numbers=pack(np.ones(3)))
+    assert widget._esm == COMMON + "\nexport default { render() {} };"
+    assert widget._css.startswith("/* Shared by every widget.")
+    own = Path(minigpt.viz.bigram.__file__).with_suffix(".js")
+    script = minigpt.viz.bigram.BigramTable._esm
+    assert script == COMMON + "\n" + own.read_text(encoding="utf-8")
+
+
+def test_numbers_travel_as_bytes():
+    from ipywidgets import embed
+
+    widget = Plain(name="x", numbers=pack(np.ones(3)))
+    state = embed.dependency_state([widget], drop_defaults=False)
+    buffers = state[widget.model_id]["buffers"]
+    assert [b["path"] for b in buffers] == [["numbers", "data"]]
+
+
+def test_a_widget_without_words_is_refused():
+    class Silent(Widget):
+        _esm = ""
+
+    with pytest.raises(NotImplementedError, match="Silent needs describe"):
+        Silent()._repr_mimebundle_()
+
+
+def stored_widgets():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        nb = nbformat.read(path, as_version=4)
+        state = nb.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+        for model in state.values():
+            if "_esm" in model["state"]:
+                yield path.name, model["state"]
+
+
+def test_notebooks_hold_the_scripts_of_today():
+    stored = list(stored_widgets())
+    assert stored
+    for name, state in stored:
+        module = state["_anywidget_id"].rsplit(".", 1)[0].split(".")
+        own = ROOT.joinpath(*module).with_suffix(".js")
+        script = COMMON + "\n" + own.read_text(encoding="utf-8")
+        assert state["_esm"] == script, f"{name}: run it again for {own.name}"
