@@ -94,7 +94,8 @@ def bits_per_char(nats_per_token, n_tokens, n_chars):
     """
     if n_tokens < 1 or n_chars < 1:
         raise ValueError(
-            f"n_tokens and n_chars must be at least 1, got {n_tokens}, {n_chars}"
+            "n_tokens and n_chars must be at least 1, "
+            f"got {n_tokens}, {n_chars}"
         )
     return nats_per_token / math.log(2) * n_tokens / n_chars
 

@@ -157,6 +157,39 @@ def test_the_cells_have_the_colours_of_their_numbers(widget_page):
     assert got == [[253, 231, 37], [68, 1, 84]]  # viridis at 1 and at 0
 
 
+def mulberry32(seed):
+    """The generator of the script, in Python."""
+
+    def imul(a, b):
+        return (a * b) & 0xFFFFFFFF
+
+    while True:
+        seed = (seed + 0x6D2B79F5) & 0xFFFFFFFF
+        t = imul(seed ^ (seed >> 15), 1 | seed)
+        t = ((t + imul(t ^ (t >> 7), 61 | t)) & 0xFFFFFFFF) ^ t
+        yield (t ^ (t >> 14)) / 2**32
+
+
+def walk_in_python(view, n):
+    """n characters drawn from the counts, from the first row on."""
+    counts, random = view._table, mulberry32(1)
+    last, text = 0, view.tokens[0]
+    for _ in range(n):
+        ends = counts[last].cumsum()
+        last = int(np.searchsorted(ends, next(random) * ends[-1], "right"))
+        text += view.tokens[last]
+    return text
+
+
+def test_the_walk_is_drawn_from_the_counts(widget_page):
+    view = table(TEXT + " the")
+    visit = widget_page(stored(view))
+    visit.scroll_through()
+    visit.page.get_by_role("button", name="60 more").click()
+    walk = visit.page.locator(".mg-walk").evaluate("el => el.textContent")
+    assert walk == walk_in_python(view, 60)
+
+
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()
