@@ -176,6 +176,16 @@ def test_colours_can_be_switched_and_stay(site, visit):
     assert seen.page.evaluate(read) == "rgb(255, 255, 255)"
 
 
+def test_page_prints_in_light_and_returns(site, visit):
+    seen = visit(site, f"{ROOT_PAGE}.html", color_scheme="dark")
+    read = "getComputedStyle(document.body).backgroundColor"
+    seen.page.emulate_media(media="print")
+    seen.page.wait_for_function(f"{read} == 'rgb(255, 255, 255)'")
+    assert not seen.page.locator(".bd-sidebar-primary").is_visible()
+    seen.page.emulate_media(media="screen")
+    seen.page.wait_for_function(f"{read} == 'rgb(20, 24, 29)'")
+
+
 def test_page_without_scripts_is_readable(site, visit):
     """All of it light, whatever the system says, and the menu is there."""
     options = {"java_script_enabled": False, "color_scheme": "dark"}
