@@ -39,7 +39,7 @@ def chapter_cells(tag):
     }  # fmt: skip
     for cell in nbformat.read(CHAPTER, as_version=4).cells:
         if tag in cell.metadata.get("tags", []):
-            exec(cell.source, names)
+            exec(cell.source, names)  # noqa: S102
     return names
 
 

@@ -84,20 +84,19 @@ def read(path):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def alternate(contestants, *, rounds, seconds):
+def alternate(contestants, *, rounds, calls):
     """Time functions in turns, so that a busy machine slows all alike.
 
     contestants {name: function of no arguments} -> {name: median seconds
-    per call}. Each round calls each function for about `seconds`.
+    per call}. In each round each function is called `calls` times.
     """
     times = {name: [] for name in contestants}
     for function in contestants.values():
         function()
     for _ in range(rounds):
         for name, function in contestants.items():
-            calls, start = 0, time.perf_counter()
-            while time.perf_counter() - start < seconds:
+            start = time.perf_counter()
+            for _ in range(calls):
                 function()
-                calls += 1
             times[name].append((time.perf_counter() - start) / calls)
     return {name: statistics.median(t) for name, t in times.items()}

@@ -8,7 +8,9 @@ the record already holds with the same settings is skipped.
 
 The settings of the first seven stages are those known from public lectures:
 characters, batch 32, block 8, 32 channels, 4 heads, 5,000 steps of AdamW
-without a schedule. Losses are means over the whole validation part.
+without a schedule. Losses are means over the whole validation part. The
+single head of the lectures already has positions: compare theirs with "one
+head + positions" here.
 """
 
 import math

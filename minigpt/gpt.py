@@ -109,16 +109,6 @@ def initialise(model, n_layer):
             nn.init.zeros_(p)
 
 
-class NoPosition(nn.Module):
-    """positions (…) -> 0.0: every place looks alike."""
-
-    def __init__(self, block_size, n_embd):
-        super().__init__()
-
-    def forward(self, positions):
-        return 0.0
-
-
 class GPT(nn.Module):
     """idx (B, T) -> logits (B, T, V): at each position, the next token.
 
@@ -137,14 +127,11 @@ class GPT(nn.Module):
         super().__init__()
         c = self.config = config
         options = {"bias": c.bias, "dropout": c.dropout}
-        position = {
-            "learned": LearnedPosition,
-            "sinusoidal": SinusoidalPosition,
-            "none": NoPosition,
-        }[c.position]
         self.token = nn.Embedding(c.vocab_size, c.n_embd)
-        self.scale = c.n_embd**0.5 if c.position == "sinusoidal" else 1.0
-        self.position = position(c.block_size, c.n_embd)
+        if c.position == "learned":
+            self.position = LearnedPosition(c.block_size, c.n_embd)
+        if c.position == "sinusoidal":
+            self.position = SinusoidalPosition(c.block_size, c.n_embd)
         self.dropout = nn.Dropout(c.dropout)
         self.blocks = nn.ModuleList(
             Block(
@@ -175,9 +162,12 @@ class GPT(nn.Module):
                 f"ids must be 0 to {V - 1} (vocab_size={V}), "
                 f"got {idx[b, t].item()} in row {b}, position {t}"
             ) from None
-        positions = token_positions(idx.size(1), mask, start)  # (T) or (B, T)
-        positions = positions.to(idx.device)
-        x = x * self.scale + self.position(positions)
+        if self.config.position == "sinusoidal":
+            x = x * math.sqrt(self.config.n_embd)
+        if self.config.position != "none":
+            T, device = idx.size(1), idx.device
+            where = token_positions(T, mask, start, device)  # (T) or (B, T)
+            x = x + self.position(where)  # (B, T, C)
         return self.dropout(x)
 
     def forward(self, idx, *, mask=None, cache=None, record=None):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minigpt.bigram import cross_entropy, evaluate, fit
 from minigpt.block import MLP, LayerNorm
 from minigpt.data import get_batch, load_text
-from minigpt.gpt import GPT, GPTConfig, NoPosition, count_parameters
+from minigpt.gpt import GPT, GPTConfig, count_parameters
 from minigpt.multihead import MultiHeadAttention
 from minigpt.tokenizer import CharTokenizer
 
@@ -372,9 +372,6 @@ def test_parts_can_be_exchanged():
     assert kinds.count(Norm) == 7
     assert kinds.count(Attention) == kinds.count(Feed) == 3
     torch.testing.assert_close(model(tokens(2, 8)), build(SMALL)(tokens(2, 8)))
-    assert isinstance(
-        build(replace(SMALL, position="none")).position, NoPosition
-    )
 
 
 # ---- learning, and numbers that hold
