@@ -27,6 +27,7 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+WAITING = ".mg-widget:not([data-state=alive]):not([data-state=failed])"
 BUILD = "from jupyter_book.cli.main import main; main()"
 sys.path.append(str(ROOT / "book" / "ext"))
 
@@ -118,13 +119,13 @@ class Visit:
 
     def scroll_through(self):
         """Bring every figure and widget into view, then wait for them."""
+        from playwright.sync_api import expect
+
         for place in self.page.query_selector_all("img, .mg-widget"):
             if place.is_visible():
                 place.scroll_into_view_if_needed()
-        self.page.wait_for_function(
-            "[...document.querySelectorAll('.mg-widget')].every("
-            "box => ['alive', 'failed'].includes(box.dataset.state))"
-        )
+        # (the page's policy forbids eval, so no wait_for_function here)
+        expect(self.page.locator(WAITING)).to_have_count(0, timeout=30_000)
         self.page.wait_for_load_state("networkidle")
 
 

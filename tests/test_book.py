@@ -177,13 +177,17 @@ def test_colours_can_be_switched_and_stay(site, visit):
 
 
 def test_page_prints_in_light_and_returns(site, visit):
+    from playwright.sync_api import expect
+
     seen = visit(site, f"{ROOT_PAGE}.html", color_scheme="dark")
-    read = "getComputedStyle(document.body).backgroundColor"
-    seen.page.emulate_media(media="print")
-    seen.page.wait_for_function(f"{read} == 'rgb(255, 255, 255)'")
-    assert not seen.page.locator(".bd-sidebar-primary").is_visible()
-    seen.page.emulate_media(media="screen")
-    seen.page.wait_for_function(f"{read} == 'rgb(20, 24, 29)'")
+    page, top = seen.page, seen.page.locator("html")
+    page.emulate_media(media="print")
+    expect(top).to_have_attribute("data-theme", "light")
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert colour == "rgb(255, 255, 255)"
+    assert not page.locator(".bd-sidebar-primary").is_visible()
+    page.emulate_media(media="screen")
+    expect(top).to_have_attribute("data-theme", "dark")
 
 
 def test_page_without_scripts_is_readable(site, visit):
