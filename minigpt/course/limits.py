@@ -1,0 +1,128 @@
+"""Run code of others inside limits: time, printing, random state.
+
+A call runs in a thread of its own, because that works on every system, also
+inside a notebook. When its time is over, an exception is raised in it; code
+that cannot be interrupted (a long call into C) is left behind.
+"""
+
+import contextlib
+import ctypes
+import io
+import random
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+PRINTED = 10_000  # characters kept of what a call prints
+TRIES = 5  # times that a late call is told to stop
+
+
+class OutOfTime(BaseException):
+    """Raised inside a call that runs too long."""
+
+
+@dataclass
+class Outcome:
+    """What a call gave: a value or an error, and what it touched."""
+
+    value: Any = None
+    error: BaseException | None = None
+    dice: str = ""  # the global random state that it used, by name
+    ran: set = field(default_factory=set)  # (file, function) of watched code
+
+
+def run_limited(call, *, seconds, watch=None, seed=0):
+    """Outcome of `call()`, stopped after `seconds`.
+
+    `watch` is a file: which of its functions ran is kept in `outcome.ran`.
+    The global random states are seeded before, and put back after.
+    """
+    outcome = Outcome()
+    saved = _dice()
+    _seed(seed)
+    before = _dice()
+    thread = threading.Thread(
+        target=_work, args=(call, outcome, watch), daemon=True
+    )
+    short = _Short()
+    with contextlib.redirect_stdout(short), contextlib.redirect_stderr(short):
+        thread.start()
+        thread.join(seconds)
+        late = thread.is_alive()
+        for _ in range(TRIES):
+            if thread.is_alive():
+                _interrupt(thread)
+                thread.join(0.2)
+    after = _dice()
+    outcome.dice = ", ".join(k for k in before if before[k] != after[k])
+    _restore(saved)
+    if late:
+        outcome.error = OutOfTime()
+    return outcome
+
+
+def _work(call, outcome, watch):
+    """Runs in the thread: keep what `call` returns or raises."""
+
+    def profile(frame, event, _):
+        code = frame.f_code
+        if event == "call" and code.co_filename == watch:
+            outcome.ran.add(code.co_qualname)
+
+    if watch:
+        sys.setprofile(profile)
+    try:
+        outcome.value = call()
+    except BaseException as error:  # whatever the answer raises
+        outcome.error = error
+    finally:
+        sys.setprofile(None)
+
+
+def _interrupt(thread):
+    """Raise OutOfTime in a thread that runs Python."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident), ctypes.py_object(OutOfTime)
+    )
+
+
+def _dice():
+    """The global random states, as values that can be compared."""
+    name, keys, *rest = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "random": random.getstate(),
+        "numpy": (name, keys.tobytes(), *rest),
+    }
+
+
+def _seed(seed):
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def _restore(saved):
+    state = np.frombuffer(saved["torch"], dtype=np.uint8).copy()
+    torch.set_rng_state(torch.from_numpy(state))
+    random.setstate(saved["random"])
+    name, keys, *rest = saved["numpy"]
+    np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))
+
+
+class _Short(io.TextIOBase):
+    """A stream that keeps the first characters and drops the rest."""
+
+    def __init__(self):
+        self.kept = ""
+
+    def writable(self):
+        return True
+
+    def write(self, text):
+        self.kept += text[: PRINTED - len(self.kept)]
+        return len(text)
