@@ -29,6 +29,8 @@ class Eval:
     more context, and it takes longer. 0: the block size."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights of a run."""
+    baselines: bool = True
+    """Count n-grams of characters too, for comparison."""
 
     def run(self) -> int:
         from minigpt.run.measure import evaluate, report

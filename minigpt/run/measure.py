@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from minigpt.bigram import bits_per_char
+from minigpt.bigram import WittenBell, bits_per_char
 from minigpt.run import corpus, state
 from minigpt.run.commands import Eval
 from minigpt.train import score
@@ -70,15 +70,22 @@ def evaluate(options: Eval) -> Score:
         stride=options.stride or block_size,
     )
     n_chars = corpus.characters(tokenizer, documents)
-    return Score(
-        str(path), options.part, nats / n, n, n_chars,
-        baselines(name, options.part),
-    )  # fmt: skip
+    counted = baselines(name, options.part) if options.baselines else {}
+    return Score(str(path), options.part, nats / n, n, n_chars, counted)
 
 
 def baselines(name: str, part: str) -> dict[str, float]:
-    """What counting reaches on the same text, in bits per character."""
-    return {}
+    """What counting characters reaches on the same text, in bits each."""
+    tokenizer = corpus.make_tokenizer("char", name, 0, quiet=True)
+    train, held_out = (
+        torch.tensor(corpus.encode(tokenizer, corpus.texts(name, p)))
+        for p in ("train", part)
+    )
+    V = tokenizer.n_vocab
+    counted = WittenBell(train, 7, V)
+    nats = {f"{n}-grams": counted.log_probs(held_out, n) for n in (1, 2, 4, 7)}
+    bits = {k: -v.mean().item() / math.log(2) for k, v in nats.items()}
+    return {"no knowledge": math.log2(V), **bits}
 
 
 def report(score: Score) -> str:
@@ -91,5 +98,5 @@ def report(score: Score) -> str:
         f"{score.bits_per_char:8.4f} bits per character",
     ]
     for name, bits in score.baselines.items():
-        lines.append(f"{bits:8.4f} bits per character by {name}")
+        lines.append(f"{bits:8.4f} bits per character by counting, {name}")
     return "\n".join(lines)

@@ -45,7 +45,7 @@ class Train:
     """LayerNorm before or after attention and MLP."""
     activation: Literal["gelu", "gelu_tanh", "relu"] = "gelu"
     """Non-linearity of the MLP."""
-    position: Literal["learned", "sinusoidal"] = "learned"
+    position: Literal["learned", "sinusoidal", "none"] = "learned"
     """Position embedding."""
     tied: bool = True
     """One matrix for token embedding and output."""
