@@ -49,9 +49,7 @@ def top_level_names(source: str) -> set[str]:
 def wrong_imports(source: str, here: int) -> list[str]:
     """Imports of `source`, module number `here`, that do not look back."""
     return [
-        name
-        for name, _ in minigpt_imports(source)
-        if name not in ORDER[:here]
+        name for name, _ in minigpt_imports(source) if name not in ORDER[:here]
     ]
 
 

@@ -54,7 +54,9 @@ def course_package() -> Answer:
     near = {here / "minigpt", here.parent / "minigpt"}
     fine = folder in {x.resolve() for x in near}
     found = "the copy beside these notebooks" if fine else f"from {folder}"
-    return Answer("minigpt", fine, found, f"in the course's folder: {REQUIREMENTS}")
+    return Answer(
+        "minigpt", fine, found, f"in the course's folder: {REQUIREMENTS}"
+    )
 
 
 def corpus() -> Answer:
@@ -66,7 +68,9 @@ def corpus() -> Answer:
     except Exception as error:  # whatever it is, the reader needs the text
         return Answer("corpus", False, str(error), REQUIREMENTS)
     size = sum(len(d.text) for d in documents)
-    return Answer("corpus", True, f"{len(documents)} documents, {size:,} characters")
+    return Answer(
+        "corpus", True, f"{len(documents)} documents, {size:,} characters"
+    )
 
 
 def threads() -> Answer:
@@ -76,7 +80,10 @@ def threads() -> Answer:
     n = torch.get_num_threads()
     fine = n <= (os.cpu_count() or n)
     return Answer(
-        "threads", fine, str(n), "unset OMP_NUM_THREADS, or set it to your cores"
+        "threads",
+        fine,
+        str(n),
+        "unset OMP_NUM_THREADS, or set it to your cores",
     )
 
 
@@ -94,7 +101,12 @@ def check_environment() -> list[Answer]:
     if not all(x.fine for x in packages):
         return [python_version(), *packages]
     return [
-        python_version(), *packages, course_package(), corpus(), threads(), disk(),
+        python_version(),
+        *packages,
+        course_package(),
+        corpus(),
+        threads(),
+        disk(),
     ]
 
 

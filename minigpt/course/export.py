@@ -75,7 +75,9 @@ def _format(source: str) -> str:
     return done.stdout
 
 
-def export(root: Path, numbers: tuple[str, ...] = ()) -> list[tuple[Path, bool]]:
+def export(
+    root: Path, numbers: tuple[str, ...] = ()
+) -> list[tuple[Path, bool]]:
     """Write the modules of the chapters; (path, changed) for each.
 
     All are made before the first is written, so an error changes nothing.

@@ -61,7 +61,9 @@ def _failed_cell(nb) -> int:
 def tidy(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Keep the metadata that must last, drop standard error, in place."""
     for cell in nb.cells:
-        kept = {k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA}
+        kept = {
+            k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA
+        }
         cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type == "code":
             cell.outputs = _joined(cell.outputs)
