@@ -11,7 +11,10 @@ from minigpt.course.notebooks import find_root
 
 @dataclass(frozen=True)
 class Export:
-    """Turn the marked cells of the notebooks into modules of `minigpt/`."""
+    """Turn the marked cells of the notebooks into modules of `minigpt/`.
+
+    In a learner edition: yours, of the chapters that have no blanks left.
+    """
 
     chapters: tyro.conf.Positional[tuple[str, ...]] = ()
     """Chapter numbers, such as 03 04. None: all."""
@@ -19,8 +22,13 @@ class Export:
     """Folder of the course. Default: found from the current folder upward."""
 
     def run(self) -> int:
+        from minigpt.course import edition
         from minigpt.course.export import export
 
+        if folder := edition.find_edition(self.root):
+            for what, name in edition.export(folder, self.chapters):
+                print(f"{what} {name}")
+            return 0
         for path, changed in export(find_root(self.root), self.chapters):
             print(f"{'wrote    ' if changed else 'unchanged'} {path.name}")
         return 0
@@ -43,9 +51,72 @@ class Run:
         return 0
 
 
-Command = Annotated[Export, tyro.conf.subcommand("export")] | Annotated[
-    Run, tyro.conf.subcommand("run")
-]
+@dataclass(frozen=True)
+class Start:
+    """Make a learner edition: notebooks with blanks, your own package."""
+
+    folder: tyro.conf.Positional[Path]
+    """Where to; notebooks that are there already stay as they are."""
+    root: Path | None = None
+    """Folder of the course. Default: the one that this minigpt came with."""
+
+    def run(self) -> int:
+        from minigpt.course import edition
+
+        root = self.root or edition.course_of(self.folder)
+        for path, written in edition.start(root, self.folder):
+            print(f"{'wrote' if written else 'kept '} {path.name}")
+        print(f"\nNow: change to {self.folder} and run jupyter lab there.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Status:
+    """In a learner edition: exercises passed, and whose modules are in use."""
+
+    folder: Path | None = None
+    """The edition. Default: the one around the current folder."""
+
+    def run(self) -> int:
+        from minigpt.course import edition
+
+        print(edition.status(edition.the_edition(self.folder)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Reset:
+    """In a learner edition: a chapter afresh; what you wrote is kept beside."""
+
+    chapters: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Chapter numbers, such as 03 04."""
+    module: tuple[str, ...] = ()
+    """Modules, such as attention: use the course's again, keep notebooks."""
+    folder: Path | None = None
+    """The edition. Default: the one around the current folder."""
+
+    def run(self) -> int:
+        from minigpt.course import edition
+
+        folder, kept = edition.the_edition(self.folder), []
+        if not self.chapters and not self.module:
+            raise ValueError("expected chapter numbers or --module NAME")
+        for number in self.chapters:
+            kept += edition.reset(edition.course_of(folder), folder, number)
+        for name in self.module:
+            kept += edition.reset_module(folder, name)
+        for path in kept:
+            print(f"kept yours as {path.relative_to(folder)}")
+        return 0
+
+
+Command = (
+    Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Start, tyro.conf.subcommand("start")]
+    | Annotated[Status, tyro.conf.subcommand("status")]
+    | Annotated[Reset, tyro.conf.subcommand("reset")]
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +133,7 @@ class Doctor:
 
 @dataclass(frozen=True)
 class Course:
-    """Work on the course itself: run and export its notebooks."""
+    """Notebooks in, modules out; editions for learners."""
 
     command: tyro.conf.OmitSubcommandPrefixes[Command] = field()
     """What to do."""

@@ -1,0 +1,448 @@
+"""The learner edition: blanks to fill, and a package of the learner's own.
+
+In its folder stand the chapters' notebooks with the solutions taken out, and
+beside them `minigpt/`, laid over the course's own (see overlay.py). What a
+learner wrote is never overwritten: it is moved aside under another name.
+"""
+
+import ast
+import copy
+import hashlib
+import importlib
+import inspect
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell
+
+from minigpt.course import exercises
+from minigpt.course.check import MISSING, RECORDERS
+from minigpt.course.notebooks import (
+    CourseError,
+    module_name,
+    read,
+    replace_text,
+    without_marks,
+    write,
+)
+from minigpt.course.overlay import BROKEN, INIT, REFERENCE, broken
+from minigpt.course.source import definition, is_exported, stub, tasks
+
+MARKER = "progress.json"  # in the learner's minigpt folder
+FIRST_CELL = """\
+from minigpt.course.check import check, hint, solution, use_reference
+from minigpt.course.edition import begin
+
+begin()"""
+ABOUT = """\
+# Your edition of the course
+
+    jupyter lab 00_welcome.ipynb
+
+Fill the blanks, and let `check(...)` below each tell you how it went. When a
+chapter is done, make a module of it, which later chapters then use:
+
+    python -m minigpt course export 01
+
+| command, in this folder | what it does |
+| --- | --- |
+| `python -m minigpt course status` | chapters, exercises passed, whose modules |
+| `python -m minigpt course reset 01` | a chapter afresh; yours is kept beside |
+| `python -m minigpt course reset --module tokenizer` | back to the course's |
+| `python -m minigpt course start .` | adds chapters that are not here yet |
+
+Keep notebooks in this folder: `minigpt/` beside them is your own package.
+"""
+
+
+def learner_notebook(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook with blanks for solutions, checks below, no outputs."""
+    known = module_name(nb) in exercises.modules()
+    found = tasks(nb) if known else []
+    after = {}  # index of a cell -> the cells to put after it
+    for task in found:
+        place = task.cell if task.code is None else task.code
+        cell = new_code_cell(_check_call(task))
+        after.setdefault(place, []).append(cell)
+    blanks = {t.code: t.id for t in found if t.code is not None}
+    cells, begun = [], False
+    for place, cell in enumerate(copy.deepcopy(nb.cells)):
+        if cell.cell_type == "code":
+            if not begun:
+                cells.append(new_code_cell(FIRST_CELL))
+                begun = True
+            cell.outputs, cell.execution_count = [], None
+            if place in blanks:
+                cell.source = stub(cell.source, blanks[place])
+            elif not known:  # a chapter without exercises is shown whole
+                cell.source = without_marks(cell.source)
+        else:
+            cell.source = cell.source.replace("](../book/", "](book/")
+        cells += [cell, *after.get(place, [])]
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number:03}"
+    made = nbformat.v4.new_notebook(cells=cells, metadata=nb.metadata)
+    made.metadata.pop("widgets", None)
+    return made
+
+
+def _check_call(task) -> str:
+    """The cell below a blank or a question."""
+    if task.kind == "Question":
+        return f'check("{task.id}", ...)  # your answer in place of the dots'
+    name = exercises.find(task.id).name
+    return (
+        f'check("{task.id}", {name})\n'
+        f'# stuck? hint("{task.id}") or use_reference("{task.id}")'
+    )
+
+
+def start(root: Path, folder: Path) -> list[tuple[Path, bool]]:
+    """Make a learner edition in `folder`; (notebook, written) for each.
+
+    A notebook that is there already stays as it is.
+
+    Raises:
+        CourseError: the folder is the course itself, or holds another minigpt.
+    """
+    folder = Path(folder).resolve()
+    if folder in (root.resolve(), REFERENCE, root.resolve() / "notebooks"):
+        raise CourseError(f"{folder} is the course itself: take a new folder")
+    mine = folder / "minigpt"
+    if mine.exists() and not (mine / MARKER).exists():
+        raise CourseError(
+            f"{mine} is there and was not made by this command: take a new "
+            "folder"
+        )
+    done = []
+    for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        target = folder / path.name
+        fresh = not target.exists()
+        if fresh:
+            write(learner_notebook(read(path)), target)
+        done.append((target, fresh))
+    for name, text in [("minigpt/__init__.py", INIT), ("README.md", ABOUT)]:
+        if not (folder / name).exists():
+            replace_text(folder / name, text)
+    _copy(root / "notebooks" / "results", folder / "results", "*.json")
+    _copy(root / "book", folder / "book", "*.md")
+    if not (mine / MARKER).exists():
+        progress = {"exercises": {}, "modules": {}, "course": str(root)}
+        save_progress(folder, progress)
+    return done
+
+
+def _copy(source: Path, target: Path, pattern: str) -> None:
+    """Copy the files that are not there yet."""
+    for path in sorted(source.glob(pattern)):
+        if not (target / path.name).exists():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / path.name)
+
+
+def find_edition(start: Path | None = None) -> Path | None:
+    """The learner edition that `start` is in, if it is in one."""
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "minigpt" / MARKER).exists():
+            return folder
+    return None
+
+
+def the_edition(start: Path | None = None) -> Path:
+    """Like `find_edition`, for commands that need one."""
+    folder = find_edition(start)
+    if folder is None:
+        raise CourseError(
+            f"{Path(start or Path.cwd()).resolve()} is not inside a learner "
+            "edition: change to the folder that 'python -m minigpt course "
+            "start' made"
+        )
+    return folder
+
+
+def load_progress(folder: Path) -> dict:
+    """What the edition remembers; damaged or missing: nothing."""
+    try:
+        text = (folder / "minigpt" / MARKER).read_text(encoding="utf-8")
+        progress = json.loads(text)
+        progress["exercises"], progress["modules"]  # both must be there
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"exercises": {}, "modules": {}}
+    return progress
+
+
+def save_progress(folder: Path, progress: dict) -> None:
+    text = json.dumps(progress, indent=1, ensure_ascii=False) + "\n"
+    replace_text(folder / "minigpt" / MARKER, text)
+
+
+def notebooks(folder: Path, numbers: tuple[str, ...] = ()) -> list[Path]:
+    """The chapters in an edition, all or by number."""
+    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    by_number = {path.name[:2]: path for path in found}
+    for number in numbers:
+        if number.zfill(2) not in by_number:
+            there = ", ".join(by_number) or "none"
+            raise CourseError(f"no chapter {number!r} here: there is {there}")
+    return [by_number[n.zfill(2)] for n in numbers] if numbers else found
+
+
+def begin() -> None:
+    """First cell of a chapter: is this the right place, and whose code runs?"""
+    import minigpt
+
+    here = Path.cwd()
+    if Path(minigpt.__file__).resolve().parent != (here / "minigpt").resolve():
+        raise CourseError(
+            f"this notebook runs in {here} and imported minigpt from "
+            f"{Path(minigpt.__file__).parent}: open it from the folder of "
+            "your edition, where your own minigpt stands"
+        )
+    if _record not in RECORDERS:
+        RECORDERS.append(_record)
+    mine = own_modules(here)
+    for name in mine:
+        importlib.import_module(f"minigpt.{name}")
+    fine = [name for name in mine if name not in BROKEN]
+    theirs = "everything else is the course's" if fine else "all is the course's"
+    yours = f"your own code: {', '.join(fine)}; " if fine else ""
+    print(f"{yours}{theirs}")
+    for name in mine:
+        if name in BROKEN:
+            print(broken(name))
+
+
+def own_modules(folder: Path) -> list[str]:
+    """The modules that the learner exported, in the order of the chapters."""
+    names = [module_name(read(path)) for path in notebooks(folder)]
+    return [n for n in names if n and (folder / "minigpt" / f"{n}.py").exists()]
+
+
+def _record(result, answer) -> None:
+    """Remember the outcome of a check in the edition that runs."""
+    folder = find_edition()
+    if folder is None or result.status == "not attempted":
+        return
+    progress = load_progress(folder)
+    entry = {"status": result.status}
+    if answer is not MISSING and hasattr(answer, "__name__"):
+        entry["code"] = _fingerprint_of(answer)
+    progress["exercises"][result.id] = entry
+    save_progress(folder, progress)
+
+
+def _fingerprint_of(answer) -> str:
+    try:
+        return fingerprint(inspect.getsource(answer))
+    except (OSError, TypeError, SyntaxError):
+        return ""
+
+
+def fingerprint(source: str) -> str:
+    """A short name for code, the same for any layout and comments."""
+    tree = ast.dump(ast.parse(source))
+    return hashlib.sha256(tree.encode()).hexdigest()[:12]
+
+
+def _standing(nb, progress) -> dict[str, str]:
+    """id -> passed, changed, reference, failed or open, for one notebook."""
+    code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
+    standing = {}
+    for id in dict.fromkeys(re.findall(r'check\("([\w.-]+)"', code)):
+        try:
+            entry = progress["exercises"].get(id, {"status": "open"})
+            status = entry["status"]
+            if status == "passed" and entry.get("code"):
+                target = exercises.find(id).name
+                now = [
+                    fingerprint(definition(c.source, target))
+                    for c in nb.cells
+                    if is_exported(c) and _has(c.source, target)
+                ]
+                status = "passed" if entry["code"] in now else "changed"
+        except (ValueError, SyntaxError, KeyError, TypeError):
+            status = "changed"
+        standing[id] = status
+    return standing
+
+
+def _has(source, name) -> bool:
+    return bool(re.search(rf"^(class|def) {name}\b", source, re.M))
+
+
+def status(folder: Path) -> str:
+    """A table: chapter, exercises, whose module."""
+    progress, rows = load_progress(folder), []
+    mine = own_modules(folder)
+    for name in mine:
+        _try_import(name, folder)
+    for path in notebooks(folder):
+        nb = read(path)
+        name = module_name(nb)
+        standing = _standing(nb, progress)
+        counts = {}
+        for state in standing.values():
+            counts[state] = counts.get(state, 0) + 1
+        passed = f"{counts.pop('passed', 0)} of {len(standing)} passed"
+        counts.pop("open", None)
+        words = {
+            "changed": "changed since it passed",
+            "reference": "by use_reference",
+            "failed": "not right yet",
+            "refused": "refused",
+        }
+        more = [f"{n} {words.get(k, k)}" for k, n in sorted(counts.items())]
+        done = ", ".join([passed, *more]) if standing else "no exercises"
+        whose = "no module" if name is None else f"{name}: the course's"
+        if name in mine:
+            whose = f"{name}: yours"
+        if name in BROKEN:
+            whose = f"{name}: yours is broken, the course's stands in"
+        rows.append((path.stem, done, whose))
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(x.ljust(n) for x, n in zip(row, wide, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, *(broken(n) for n in mine if n in BROKEN)])
+
+
+def _try_import(name: str, folder: Path) -> None:
+    """Import a learner's module, if this process runs on the overlay."""
+    import minigpt
+
+    if Path(minigpt.__file__).resolve().parent == (folder / "minigpt"):
+        importlib.import_module(f"minigpt.{name}")
+
+
+def export(
+    folder: Path, numbers: tuple[str, ...] = ()
+) -> list[tuple[str, str]]:
+    """Write the learner's modules; (what happened, name) for each chapter.
+
+    Raises:
+        CourseError: a chapter asked for by number still has blanks.
+    """
+    progress, made = load_progress(folder), []
+    for path in notebooks(folder, numbers):
+        nb = read(path)
+        if module_name(nb) is None:
+            continue
+        left = _fill_references(nb, progress)
+        if left and numbers:
+            raise CourseError(
+                f"{path.name} has blanks: {', '.join(left)}. Fill them, or "
+                f'run use_reference("{left[0]}") in the notebook'
+            )
+        made.append((path, nb, left))
+    return [_write_module(folder, progress, *each) for each in made]
+
+
+def _fill_references(nb, progress) -> list[str]:
+    """Put the course's definition where use_reference was run; ids left."""
+    left = []
+    for cell in nb.cells:
+        if not is_exported(cell):
+            continue
+        ids = re.findall(r'raise NotImplementedError\("([\w.]+): ', cell.source)
+        for id in dict.fromkeys(ids):
+            known = progress["exercises"].get(id, {}).get("status")
+            if known != "reference":
+                left.append(id)
+                continue
+            name = exercises.find(id).name
+            course = REFERENCE / f"{id.split('.')[0]}.py"
+            text = course.read_text(encoding="utf-8")
+            cell.source = cell.source.replace(
+                definition(cell.source, name), definition(text, name)
+            )
+    return left
+
+
+def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
+    """Export one chapter that has no blanks left."""
+    from minigpt.course.export import module_source
+
+    name = module_name(nb)
+    if left:
+        return f"{len(left)} blanks left in", path.name
+    with tempfile.TemporaryDirectory() as temporary:
+        copied = Path(temporary) / path.name
+        write(nb, copied)
+        name, source = module_source(copied)
+    source = source.replace(f"../notebooks/{path.name}", f"../{path.name}")
+    target = folder / "minigpt" / f"{name}.py"
+    old = target.read_text(encoding="utf-8") if target.exists() else None
+    if old == source:
+        return "unchanged", target.name
+    if old is not None and _sha(old) != progress["modules"].get(name):
+        put_aside(target)
+    replace_text(target, source)
+    progress["modules"][name] = _sha(source)
+    save_progress(folder, progress)
+    return "wrote", target.name
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def put_aside(path: Path) -> Path:
+    """Rename a learner's file to old1_…, old2_…, whichever is free."""
+    number = 1
+    while (kept := path.with_name(f"old{number}_{path.name}")).exists():
+        number += 1
+    path.rename(kept)
+    return kept
+
+
+def reset(root: Path, folder: Path, number: str) -> list[Path]:
+    """Give a chapter back fresh; the files that were put aside."""
+    [path] = notebooks(folder, (number,))
+    source = root / "notebooks" / path.name
+    if not source.exists():
+        raise CourseError(f"the course has no {path.name}: nothing to reset to")
+    fresh = learner_notebook(read(source))
+    kept = [put_aside(path)]
+    write(fresh, path)
+    name = module_name(fresh)
+    if name:
+        kept += reset_module(folder, name, missing_ok=True)
+        progress = load_progress(folder)
+        progress["exercises"] = {
+            id: x
+            for id, x in progress["exercises"].items()
+            if id.split(".")[0] != name
+        }
+        save_progress(folder, progress)
+    return kept
+
+
+def reset_module(folder: Path, name: str, missing_ok=False) -> list[Path]:
+    """Use the course's module again; the learner's is put aside."""
+    target = folder / "minigpt" / f"{name}.py"
+    if not target.exists():
+        if missing_ok:
+            return []
+        raise CourseError(f"there is no {target}: the course's is in use")
+    progress = load_progress(folder)
+    progress["modules"].pop(name, None)
+    save_progress(folder, progress)
+    return [put_aside(target)]
+
+
+def course_of(folder: Path) -> Path:
+    """The folder of the course that an edition came from."""
+    root = Path(load_progress(folder).get("course", REFERENCE.parent))
+    for place in (REFERENCE.parent, root):
+        if (place / "notebooks").is_dir():
+            return place
+    raise CourseError(
+        "the course's notebooks were not found: expected them in "
+        f"{REFERENCE.parent / 'notebooks'}"
+    )
