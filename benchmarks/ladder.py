@@ -30,6 +30,7 @@ from minigpt.data import get_batch
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.multihead import MultiHeadAttention
 from minigpt.position import LearnedPosition
+from minigpt.train import Recipe, train
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Stage:
     chapter: int
     settings: Settings
     build: Callable[[int, Settings], nn.Module]
+    well: bool = False  # by the recipe of chapter 9; `lr` is its peak
 
 
 class Rung(nn.Module):
@@ -161,7 +163,34 @@ STAGES = [
         replace(BASE, block_size=64, n_embd=128, n_layer=4, notes="GPTConfig"),
         gpt,
     ),
+    Stage(
+        "trained well",
+        9,
+        replace(
+            BASE,
+            block_size=128,
+            n_embd=128,
+            n_layer=4,
+            steps=10_000,
+            lr=3e-3,
+            notes="warm-up 500, cosine to a tenth, decay 0.1, clip 1",
+        ),
+        gpt,
+        well=True,
+    ),
 ]
+
+
+def recipe(s, seed):
+    """The recipe of chapter 9 for these settings."""
+    return Recipe(
+        steps=s.steps,
+        batch_size=s.batch_size,
+        peak=s.lr,
+        floor=s.lr / 10,
+        warmup=s.steps // 20,
+        seed=seed,
+    )
 
 
 def run(stage, corpus, seed):
@@ -170,18 +199,21 @@ def run(stage, corpus, seed):
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     model = stage.build(corpus.tokenizer.n_vocab, s)
-    train, val = corpus.train, corpus.val
+    ids, val = corpus.train, corpus.val
 
     def batches():
         return get_batch(
-            train,
+            ids,
             block_size=s.block_size,
             batch_size=s.batch_size,
             generator=generator,
         )
 
     start = time.perf_counter()
-    fit(model, batches, steps=s.steps, lr=s.lr)
+    if stage.well:
+        train(model, ids, recipe(s, seed), block_size=s.block_size)
+    else:
+        fit(model, batches, steps=s.steps, lr=s.lr)
     seconds = time.perf_counter() - start
     nats = evaluate(model, val, block_size=s.block_size)
     return {

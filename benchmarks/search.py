@@ -178,7 +178,7 @@ class Arguments:
 
     seconds: float = 10.0
     """Processor time of a run in the first part."""
-    steps: int = 1500
+    steps: int = 400
     """Updates of a run in the second part."""
     seed: int = 1
     characters: int = 50_000

@@ -111,6 +111,21 @@ def test_a_preset_yields_to_what_is_given():
     run_options.check(options)
 
 
+def test_what_is_typed_counts_even_if_it_is_the_default(tiny, monkeypatch):
+    plain = Train(preset="reference", bf16=False)
+    assert run_options.with_preset(plain).bf16 is True
+    words = ["minigpt", "train", "--preset", "reference", "--no-bf16"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert run_options.with_preset(plain).bf16 is False
+    assert run_options.with_preset(plain).n_embd == 192
+    monkeypatch.setattr(sys, "argv", ["minigpt", "train", "--steps=2000"])
+    again = run_options.merged(run_options.stored(tiny), Train(resume=True))
+    assert again.steps == 2000 and again.n_embd == 16
+    monkeypatch.setattr(sys, "argv", ["minigpt", "train", "--n-embd", "128"])
+    with pytest.raises(ValueError, match="--n-embd is 16 in this run"):
+        run_options.merged(run_options.stored(tiny), Train(resume=True))
+
+
 # --- a whole run -------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Every choice of a run, each with its default, its help and its limits."""
 
+import sys
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -116,11 +117,21 @@ PRESETS = {
 
 
 def given(options: Train) -> dict:
-    """The options that differ from their defaults."""
+    """The options that were given: other than their defaults, or typed.
+
+    `--no-bf16` with a preset, or `--steps 2000` on resuming, says something
+    although it is the default; only the command line itself knows.
+    """
+    typed = set()
+    if sys.argv[1:2] == ["train"]:
+        for word in sys.argv[2:]:
+            name = word.partition("=")[0].removeprefix("--")
+            typed |= {name.replace("-", "_")}
+            typed |= {name.removeprefix("no-").replace("-", "_")}
     return {
         f.name: getattr(options, f.name)
         for f in fields(options)
-        if getattr(options, f.name) != f.default
+        if f.name in typed or getattr(options, f.name) != f.default
     }
 
 
