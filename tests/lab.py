@@ -148,12 +148,22 @@ class Lab:
         self.page.evaluate(THEME, f"JupyterLab {name.capitalize()}")
 
     def widget(self, label):
-        """The widget of this name, once it is drawn."""
+        """The widget of this name, once it is drawn.
+
+        JupyterLab itself sometimes asks for a stored widget before it has
+        read it ("model not found"); opening the notebook again helps.
+        """
         root = self.page.locator(
             f'.jp-OutputArea section.mg[aria-label="{label}"]'
         )
-        root.wait_for(timeout=90_000)
-        return root
+        early = self.page.get_by_text("model not found")
+        for _ in range(3):
+            root.or_(early).first.wait_for(timeout=90_000)
+            if root.count():
+                return root
+            self.page.reload()
+            self.page.wait_for_function(READY, timeout=90_000)
+        raise AssertionError(f"{label}: JupyterLab did not find its model")
 
 
 @pytest.fixture
