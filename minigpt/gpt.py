@@ -38,7 +38,8 @@ class GPTConfig:
     tied: bool = True  # the head is the token table
 
     def __post_init__(self):
-        for name in "vocab_size block_size n_layer n_head n_embd".split():
+        sizes = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd")
+        for name in sizes:
             size = getattr(self, name)
             if type(size) is not int or size < 1:
                 raise ValueError(
