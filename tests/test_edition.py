@@ -14,7 +14,7 @@ import pytest
 from minigpt.__main__ import main
 from minigpt.course import edition, exercises
 from minigpt.course.notebooks import CourseError, module_name, read, write
-from minigpt.course.source import filled, pieces, stub, tasks
+from minigpt.course.source import pieces, put_back, solutions, tasks, turn
 
 ROOT = Path(__file__).parents[1]
 DIRECTORY = "ein Ordner/Übung 1"  # spaces and letters beyond ASCII
@@ -45,10 +45,10 @@ def solve(folder, name, only=None):
     for task in tasks(source):
         if task.code is None or (only is not None and task.id not in only):
             continue
-        text = source.cells[task.code].source
-        blank = stub(text, task.id)
-        [cell] = [c for c in nb.cells if c.source == blank]
-        cell.source = filled(text, [None] * 9)
+        every = solutions(source.cells[task.code].source)
+        lines = [every[block] for block in task.blocks]
+        cells = [c for c in nb.cells if turn(task.id) in c.source]
+        cells[0].source = put_back(cells[0].source, task.id, lines)
     write(nb, folder / name)
 
 

@@ -20,7 +20,6 @@ from minigpt.course.source import (
     defines,
     filled,
     is_exported,
-    solutions,
     stub,
     tasks,
 )
@@ -77,8 +76,20 @@ def cell_of(exercise):
 
 
 def with_answer(exercise, answer):
+    """The cell with an answer in the exercise's blanks."""
     parts = (answer,) if isinstance(answer, str) else answer
-    return filled(cell_of(exercise), parts)
+    blocks = notebook(exercise.id.split(".")[0])[1][exercise.id].blocks
+    put = dict(zip(blocks, parts, strict=True))
+    return filled(cell_of(exercise), [put.get(i) for i in range(9)])
+
+
+def blank(exercise):
+    """The cell as a learner finds it."""
+    tasks = notebook(exercise.id.split(".")[0])[1]
+    code = tasks[exercise.id].code
+    return stub(
+        cell_of(exercise), [t for t in tasks.values() if t.code == code]
+    )
 
 
 def answers(kind):
@@ -119,7 +130,8 @@ def test_every_chapter_with_blanks_has_exercises():
 def test_exercise_is_proven_well_enough(exercise):
     source = cell_of(exercise)
     assert exercise.name in defines(source)
-    assert len(solutions(source)) == exercise.blanks
+    task = notebook(exercise.id.split(".")[0])[1][exercise.id]
+    assert len(task.blocks) == exercise.blanks
     assert exercise.right and all(exercise.hints)
     assert len(exercise.wrong) >= (4 if exercise.core else 2)
     pieces = [said for _, said in exercise.wrong]
@@ -128,7 +140,7 @@ def test_exercise_is_proven_well_enough(exercise):
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
 def test_untouched_stub_is_not_attempted(exercise):
-    result = checked(exercise, stub(cell_of(exercise), exercise.id))
+    result = checked(exercise, blank(exercise))
     assert result.status == "not attempted", result
 
 

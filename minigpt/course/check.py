@@ -14,8 +14,15 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from minigpt.course.exercises import Exercise, Question, UnknownExercise, find
-from minigpt.course.source import definition
+from minigpt.course.exercises import (
+    Exercise,
+    Question,
+    UnknownExercise,
+    find,
+    of,
+)
+from minigpt.course.notebooks import module_name, read
+from minigpt.course.source import definition, put_back, solutions, tasks, turn
 from minigpt.course.trial import REFUSED, Example, Stop, Trial, tell
 
 SECONDS = 10.0  # for one call of an answer
@@ -131,10 +138,8 @@ def _is_fit(exercise, answer, module) -> None:
         raise Stop("failed", f"hand over the class itself, {call}; got {got}")
     if not callable(answer):
         raise Stop("failed", f"expected a function, got {tell(answer)}")
-    if _file(exercise, answer) in (
-        str(REFERENCE / f"{module}.py"),
-        _reference_name(exercise.id),
-    ):
+    file = _file(exercise, answer)
+    if file == str(REFERENCE / f"{module}.py") or exercise.id in _ids_in(file):
         raise Stop("refused", REFUSED)
 
 
@@ -155,7 +160,7 @@ def _begun(exercise, answer) -> bool:
         source = inspect.getsource(answer)
     except (OSError, TypeError):
         return False
-    left = source.count(f'NotImplementedError("{exercise.id}')
+    left = source.count(turn(exercise.id))
     return 0 < left < exercise.blanks
 
 
@@ -208,37 +213,79 @@ def hint(id: str, number: int = 1) -> Text:
 
 
 def solution(id: str) -> Text:
-    """One right answer: the definition as the course has it."""
+    """One right answer: the lines that the course has in the blank."""
     exercise = find(id)
     if isinstance(exercise, Question):
         return Text(f"{exercise.answer}: {exercise.why}")
-    return Text(_reference_source(exercise, exercise.target))
+    lines = blanks_of(id)
+    if lines is None:
+        return Text(_course_source(exercise, exercise.target))
+    return Text("\n\n".join(lines))
 
 
-def _reference_source(exercise, target) -> str:
+def blanks_of(id: str) -> list[str] | None:
+    """What the course has in the blanks of an exercise, from its notebook."""
+    for path in sorted((REFERENCE.parent / "notebooks").glob("*.ipynb")):
+        nb = read(path)
+        if module_name(nb) == id.split(".")[0]:
+            for task in tasks(nb):
+                if task.id == id and task.code is not None:
+                    every = solutions(nb.cells[task.code].source)
+                    return [every[block] for block in task.blocks]
+    return None
+
+
+def _course_source(exercise, target) -> str:
     path = REFERENCE / f"{exercise.id.split('.')[0]}.py"
     return definition(path.read_text(encoding="utf-8"), target)
 
 
-def _reference_name(id) -> str:
-    return f"<the course's {id}>"
+def with_reference(source: str, exercise: Exercise) -> tuple[str, list[str]]:
+    """A learner's definition with the course's lines in this blank, and whose
+    exercises are the course's by that: where the blank is not as it was, the
+    whole definition.
+    """
+    lines = blanks_of(exercise.id)
+    made = put_back(source, exercise.id, lines) if lines else None
+    if made is not None:
+        return made, [exercise.id]
+    every = of(exercise.id.split(".")[0])
+    same = [e.id for e in every if getattr(e, "name", "") == exercise.name]
+    return _course_source(exercise, exercise.name), same
+
+
+COURSE_LINES = "<with the course's lines for "
 
 
 def use_reference(id: str) -> Result:
-    """Go on with the course's own code in place of a blank."""
+    """Go on with the course's own lines in place of a blank."""
     exercise = find(id)
     if isinstance(exercise, Question):
         return Result(id, "reference", cause=str(solution(id)))
-    source = _reference_source(exercise, exercise.name)
-    name = _reference_name(id)
+    now = _namespace().get(exercise.name)
+    try:
+        source = inspect.getsource(now)
+    except (OSError, TypeError):
+        source = ""
+    source, ids = with_reference(source, exercise)
+    before = _file(exercise, now) if now is not None else ""
+    ids = dict.fromkeys([*_ids_in(before), *ids])
+    name = f"{COURSE_LINES}{', '.join(ids)}>"
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     exec(compile(source, name, "exec"), _namespace())
     result = Result(
-        id, "reference", cause=f"{exercise.name} is the course's own from here"
+        id, "reference", cause=f"{exercise.name} has the course's lines now"
     )
     for recorder in RECORDERS:
         recorder(result, MISSING)
     return result
+
+
+def _ids_in(name: str) -> list[str]:
+    """The exercises whose lines are the course's, from a file name."""
+    if not name.startswith(COURSE_LINES):
+        return []
+    return name.removeprefix(COURSE_LINES).rstrip(">").split(", ")
 
 
 def _namespace() -> dict:

@@ -20,7 +20,7 @@ import nbformat
 from nbformat.v4 import new_code_cell
 
 from minigpt.course import exercises
-from minigpt.course.check import MISSING, RECORDERS
+from minigpt.course.check import MISSING, RECORDERS, with_reference
 from minigpt.course.notebooks import (
     CourseError,
     module_name,
@@ -68,7 +68,10 @@ def learner_notebook(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
         place = task.cell if task.code is None else task.code
         cell = new_code_cell(_check_call(task))
         after.setdefault(place, []).append(cell)
-    blanks = {t.code: t.id for t in found if t.code is not None}
+    blanks = {}
+    for task in found:
+        if task.code is not None:
+            blanks.setdefault(task.code, []).append(task)
     cells, begun = [], False
     for place, cell in enumerate(copy.deepcopy(nb.cells)):
         if cell.cell_type == "code":
@@ -355,11 +358,10 @@ def _fill_references(nb, progress) -> list[str]:
             if known != "reference":
                 left.append(id)
                 continue
-            name = exercises.find(id).name
-            course = REFERENCE / f"{id.split('.')[0]}.py"
-            text = course.read_text(encoding="utf-8")
+            exercise = exercises.find(id)
+            mine = definition(cell.source, exercise.name)
             cell.source = cell.source.replace(
-                definition(cell.source, name), definition(text, name)
+                mine, with_reference(mine, exercise)[0]
             )
     return left
 

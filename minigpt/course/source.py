@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import indent
 
 import nbformat
 
@@ -26,58 +27,67 @@ class Task:
     minutes: int
     text: str
     cell: int  # index of the markdown cell
-    code: int | None  # index of the code cell that has its blanks
+    code: int | None = None  # index of the code cell that has its blanks
+    blocks: tuple[int, ...] = ()  # which of the cell's blanks, from 0
 
 
 def tasks(nb: nbformat.NotebookNode) -> list[Task]:
     """The exercises and questions of a notebook, in order.
 
+    The blanks of a cell belong to the exercises above it: all to one, or to
+    each of several its own.
+
     Raises:
         CourseError: a blank without exercise, or an exercise without blank.
     """
-    found, waiting = [], None
+    found, waiting = [], []
     for place, cell in enumerate(nb.cells):
         if cell.cell_type == "markdown":
-            heads = list(HEAD.finditer(cell.source))
-            for n, head in enumerate(heads):
-                end = heads[n + 1].start() if n + 1 < len(heads) else None
-                text = cell.source[head.end() : end].strip()
-                task = Task(
-                    head[2], head[1], len(head[3]), int(head[4]), text,
-                    place, None,
-                )  # fmt: skip
-                if head[1] == "Question":
-                    found.append(task)
-                    continue
-                _none_waits(waiting)
-                waiting = task
+            for task in _heads(cell.source, place):
+                (found if task.kind == "Question" else waiting).append(task)
         elif cell.cell_type == "code" and MARKS[0] in cell.source:
-            if waiting is None:
-                raise CourseError(
-                    f"cell {place + 1} has a solution, but no exercise above "
-                    "it: expected a line **Exercise** `module.name` · ★ · "
-                    "5 minutes"
-                )
-            found.append(Task(**(vars(waiting) | {"code": place})))
-            waiting = None
-    _none_waits(waiting)
+            found += _with_blanks(waiting, cell.source, place)
+            waiting = []
+    if waiting:
+        raise CourseError(f"{waiting[0].id}: no cell with a solution below it")
     return found
 
 
-def _none_waits(task):
-    if task is not None:
-        raise CourseError(f"{task.id} has no cell with a solution below it")
+def _heads(text: str, place: int) -> Iterator[Task]:
+    """The exercises that a markdown cell sets."""
+    heads = list(HEAD.finditer(text))
+    ends = [*(head.start() for head in heads[1:]), None]
+    for head, end in zip(heads, ends, strict=False):
+        kind, id, stars, minutes = head.groups()
+        task = text[head.end() : end].strip()
+        yield Task(id, kind, len(stars), int(minutes), task, place)
+
+
+def _with_blanks(waiting, source: str, place: int) -> list[Task]:
+    """The exercises, each with its blanks in the cell."""
+    n_blanks, n = len(solutions(source)), len(waiting)
+    if n not in (1, n_blanks):
+        raise CourseError(
+            f"cell {place + 1} has {n_blanks} blanks and {n} exercises above "
+            "it: expected one for all, or one for each (a line **Exercise** "
+            "`module.name` · ★ · 5 minutes)"
+        )
+    blocks = [range(n_blanks)] if n == 1 else [[i] for i in range(n_blanks)]
+    return [
+        Task(**(vars(task) | {"code": place, "blocks": tuple(block)}))
+        for task, block in zip(waiting, blocks, strict=True)
+    ]
 
 
 def pieces(source: str) -> Iterator[tuple[bool, str, list[str]]]:
     """(is a solution, indent, lines) of the parts of a cell."""
-    part, solved = [], False
+    part, solved, margin = [], False, ""
     for line in source.splitlines():
         if line.strip() == MARKS[0]:
             yield False, "", part
-            part, solved, indent = [], True, line[: -len(line.lstrip())]
+            part, solved, margin = [], True, line[: -len(line.lstrip())]
         elif line.strip() == MARKS[1]:
-            yield True, indent, part
+            yield True, margin, part
             part, solved = [], False
         else:
             part.append(line)
@@ -89,8 +99,8 @@ def pieces(source: str) -> Iterator[tuple[bool, str, list[str]]]:
 def solutions(source: str) -> list[str]:
     """What stands between the marks, each as one text without its indent."""
     return [
-        "\n".join(x[len(indent) :] for x in lines)
-        for solved, indent, lines in pieces(source)
+        "\n".join(x[len(margin) :] for x in lines)
+        for solved, margin, lines in pieces(source)
         if solved
     ]
 
@@ -98,7 +108,7 @@ def solutions(source: str) -> list[str]:
 def filled(source: str, answers: Sequence[str | None]) -> str:
     """The cell with `answers` in its blanks (None: as it was), no marks."""
     answers, lines = list(answers), []
-    for solved, indent, part in pieces(source):
+    for solved, margin, part in pieces(source):
         if not solved:
             lines += part
             continue
@@ -106,21 +116,36 @@ def filled(source: str, answers: Sequence[str | None]) -> str:
         if answer is None:
             lines += part
         else:
-            lines += [f"{indent}{x}" if x else x for x in answer.splitlines()]
+            lines += indent(answer, margin).splitlines()
     return "\n".join(lines)
 
 
-def stub(source: str, id: str) -> str:
+def turn(id: str) -> str:
+    """The line that stands in a blank."""
+    return f'raise NotImplementedError("{id}: your turn")'
+
+
+def stub(source: str, tasks: Sequence[Task]) -> str:
     """The cell with one line that raises in the place of each solution.
 
     Raises:
         CourseError: the stub is not Python.
     """
-    line = f'raise NotImplementedError("{id}: your turn")'
-    made = filled(source, [line] * len(solutions(source)))
+    owner = {block: task.id for task in tasks for block in task.blocks}
+    lines = [turn(owner[i]) for i in range(len(solutions(source)))]
+    made = filled(source, lines)
     if wrong := syntax_error(made):
-        raise CourseError(f"{id}: its stub is not valid Python, {wrong}")
+        raise CourseError(f"{lines[0]}: not valid Python there, {wrong}")
     return made
+
+
+def put_back(source: str, id: str, answers: Sequence[str]) -> str | None:
+    """The source with `answers` in the blanks of `id`; None: not all blank."""
+    pattern = re.compile(rf"^([ \t]*){re.escape(turn(id))}[^\n]*$", re.M)
+    if len(pattern.findall(source)) != len(answers):
+        return None
+    left = iter(answers)
+    return pattern.sub(lambda m: indent(next(left), m[1]), source)
 
 
 def definition(source: str, target: str) -> str:
@@ -131,8 +156,8 @@ def definition(source: str, target: str) -> str:
         body = first.body
     start = min([first.lineno, *(d.lineno for d in first.decorator_list)])
     lines = source.splitlines()[start - 1 : first.end_lineno]
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    return "\n".join(x[indent:] for x in lines)
+    margin = len(lines[0]) - len(lines[0].lstrip())
+    return "\n".join(x[margin:] for x in lines)
 
 
 def defines(source: str) -> set[str]:
