@@ -98,7 +98,7 @@ class LiveCurve(Widget):
         axes[0].legend()
         axes[1].plot(rows[0], rows[2], color=palette["green"])
         axes[2].plot(rows[0], rows[3], color=palette["purple"], lw=0.8)
-        names = "loss (nats)", "learning rate", "gradient norm"
+        names = "loss (nats)", "rate", "gradient\nnorm"
         for ax, name in zip(axes, names, strict=True):
             ax.set_ylabel(name)
         axes[2].set_xlabel("steps")
