@@ -113,8 +113,12 @@ def _check_exercise(exercise, answer, seconds) -> Result:
         exercise.check(trial)
     except Stop as stop:
         status, cause = stop.status, stop.cause
-        if status == "not attempted" and _begun(exercise, answer):
+        left = _blanks_left(exercise, answer)
+        if status == "not attempted" and 0 < left < exercise.blanks:
             status, cause = "failed", "one of the blanks is still there"
+        if status == "blocked":
+            untouched = left >= exercise.blanks
+            status = "not attempted" if untouched else "failed"
         return Result(exercise.id, status, trial.holds, cause, stop.example)
     except Exception as error:  # an answer that no check foresaw
         cause = (
@@ -154,14 +158,24 @@ def _file(exercise, answer) -> str:
     return code.co_filename if code else ""
 
 
-def _begun(exercise, answer) -> bool:
-    """Has the learner filled some of several blanks?"""
-    try:
-        source = inspect.getsource(answer)
-    except (OSError, TypeError):
-        return False
-    left = source.count(turn(exercise.id))
-    return 0 < left < exercise.blanks
+def _blanks_left(exercise, answer) -> int:
+    """How many of an exercise's blanks are still there."""
+    return source_of(answer, exercise.name).count(turn(exercise.id))
+
+
+def source_of(answer, name: str) -> str:
+    """The text of a definition, also of a class in a notebook; or nothing."""
+    if not (inspect.isclass(answer) or inspect.isfunction(answer)):
+        return ""
+    for function in [answer, *vars(answer).values()]:
+        if not inspect.isfunction(function):
+            continue
+        lines = linecache.getlines(function.__code__.co_filename)
+        try:
+            return definition("".join(lines), name)
+        except (SyntaxError, ValueError):
+            continue
+    return ""
 
 
 def _check_question(question, answer) -> Result:
@@ -263,11 +277,7 @@ def use_reference(id: str) -> Result:
     if isinstance(exercise, Question):
         return Result(id, "reference", cause=str(solution(id)))
     now = _namespace().get(exercise.name)
-    try:
-        source = inspect.getsource(now)
-    except (OSError, TypeError):
-        source = ""
-    source, ids = with_reference(source, exercise)
+    source, ids = with_reference(source_of(now, exercise.name), exercise)
     before = _file(exercise, now) if now is not None else ""
     ids = dict.fromkeys([*_ids_in(before), *ids])
     name = f"{COURSE_LINES}{', '.join(ids)}>"

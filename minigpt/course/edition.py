@@ -9,7 +9,6 @@ import ast
 import copy
 import hashlib
 import importlib
-import inspect
 import json
 import re
 import shutil
@@ -20,7 +19,7 @@ import nbformat
 from nbformat.v4 import new_code_cell
 
 from minigpt.course import exercises
-from minigpt.course.check import MISSING, RECORDERS, with_reference
+from minigpt.course.check import MISSING, RECORDERS, source_of, with_reference
 from minigpt.course.notebooks import (
     CourseError,
     module_name,
@@ -234,16 +233,11 @@ def _record(result, answer) -> None:
     progress = load_progress(folder)
     entry = {"status": result.status}
     if answer is not MISSING and hasattr(answer, "__name__"):
-        entry["code"] = _fingerprint_of(answer)
+        name = getattr(exercises.find(result.id), "name", "")
+        source = source_of(answer, name)
+        entry["code"] = fingerprint(source)
     progress["exercises"][result.id] = entry
     save_progress(folder, progress)
-
-
-def _fingerprint_of(answer) -> str:
-    try:
-        return fingerprint(inspect.getsource(answer))
-    except (OSError, TypeError, SyntaxError):
-        return ""
 
 
 def fingerprint(source: str) -> str:

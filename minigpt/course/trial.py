@@ -112,7 +112,7 @@ class Trial:
             if other == self.id:
                 raise Stop("not attempted", "the blank is still there")
             if "." in other and " " not in other:
-                raise Stop("failed", f"it needs {other}, which is still blank")
+                raise Stop("blocked", f"it needs {other}, which is still blank")
         found = [c for e, c in errors.items() if e in f"{name}: {text}"]
         first = text.strip().splitlines()[0] if text.strip() else ""
         raised = f"{name}: {first}" if first else name
@@ -229,6 +229,8 @@ def tell_text(text: str) -> str:
 
 def tell(value, other=None) -> str:
     """A value as one short line."""
+    if torch.is_tensor(value) and value.is_meta:
+        return f"a tensor of shape {tuple(value.shape)} without numbers"
     if torch.is_tensor(value):
         return _tell_array(value.detach().cpu(), value, other)
     if isinstance(value, np.ndarray):

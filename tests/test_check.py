@@ -1,0 +1,267 @@
+"""The checker itself: it survives any answer and says the same each time."""
+
+import random
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from minigpt.course import check as checking
+from minigpt.course.check import Result, check, hint, solution, use_reference
+from minigpt.course.limits import PRINTED, OutOfTime, run_limited
+from minigpt.course.trial import Example, Stop, Trial, alike, tell, unlike_kind
+
+
+def merge(word, pair):
+    """A right answer for tokenizer.merge."""
+    text, i = [], 0
+    while i < len(word):
+        n = 2 if word[i : i + 2] == pair else 1
+        text.append(word[i] if n == 1 else word[i] + word[i + 1])
+        i += n
+    return tuple(text)
+
+
+def endless(word, pair):
+    while True:
+        pass
+
+
+def stubborn(word, pair):
+    for _ in range(3):
+        try:
+            while True:
+                pass
+        except BaseException:
+            continue
+
+
+def loud(word, pair):
+    print("x" * 10_000_000)
+    print("y", file=sys.stderr)
+    return merge(word, pair)
+
+
+def rolls(word, pair):
+    return merge(word, pair) if torch.rand(1) < 2 else None
+
+
+def rolls_numpy(word, pair):
+    return merge(word, pair) if np.random.rand() < 2 else None
+
+
+def deep(word, pair):
+    return deep(word, pair)
+
+
+class Odd:
+    """Raises whatever is done with it."""
+
+    def __getattr__(self, name):
+        raise RuntimeError("no")
+
+    def __eq__(self, other):
+        raise RuntimeError("no")
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize(
+    "answer, status, said",
+    [
+        (merge, "passed", ""),
+        (loud, "passed", ""),
+        (endless, "failed", "never ends"),
+        (stubborn, "failed", "never ends"),
+        (rolls, "failed", "global random state (torch)"),
+        (rolls_numpy, "failed", "global random state (numpy)"),
+        (deep, "failed", "RecursionError"),
+        (lambda word, pair: 1 / 0, "failed", "ZeroDivisionError"),
+        (lambda word, pair: sys.exit(3), "failed", "SystemExit"),
+        (lambda word, pair: None, "failed", "returns None"),
+        (lambda word, pair: list(merge(word, pair)), "failed", "a list"),
+        (lambda word, pair: torch.zeros(2), "failed", "gives a Tensor"),
+        (lambda word, pair: np.zeros(2), "failed", "gives a ndarray"),
+        (lambda word, pair: Odd(), "failed", "gives a Odd"),
+        (lambda word: word, "failed", "TypeError"),
+        (7, "failed", "expected a function, got 7"),
+        ("merge", "failed", "expected a function"),
+        (Odd, "failed", ""),
+        (None, "not attempted", "run its cell"),
+        (..., "not attempted", "run its cell"),
+    ],
+)
+def test_any_answer_gets_a_result(answer, status, said, capsys):
+    answer = Odd() if answer is Odd else answer
+    result = check("tokenizer.merge", answer, seconds=0.5)
+    assert result.status == status and said in result.cause, result
+    assert "Traceback" not in repr(result) + result._repr_html_()
+    assert capsys.readouterr().out == ""
+
+
+def test_an_unknown_id_names_those_there_are():
+    assert "tokenizer.merge" in check("tokenizer.nothing", merge).cause
+    assert "attention" in check("nothing", merge).cause
+    assert check(3, merge).status == "failed"
+
+
+def test_random_states_are_as_before():
+    states = [torch.get_rng_state(), random.getstate(), np.random.get_state()]
+    check("tokenizer.merge", rolls)
+    check("tokenizer.merge", rolls_numpy)
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert states[1] == random.getstate()
+    assert all(map(np.array_equal, states[2], np.random.get_state()))
+
+
+def test_an_answer_that_changes_its_input_is_told():
+    def bad(ids, vocab_size):
+        counts = torch.zeros(vocab_size, vocab_size, dtype=torch.long)
+        for a, b in zip(ids[:-1], ids[1:], strict=True):
+            counts[a, b] += 1
+        ids.zero_()
+        return counts
+
+    result = check("bigram.count_bigrams", bad)
+    assert "changes what it was given" in result.cause
+    assert result.example.got == "[0, 0, 0, 0, 0, 0, 0]"
+
+
+def test_time_is_limited_and_the_thread_ends():
+    before, start = threading.active_count(), time.perf_counter()
+    outcome = run_limited(lambda: endless(1, 2), seconds=0.3)
+    assert isinstance(outcome.error, OutOfTime)
+    assert time.perf_counter() - start < 5
+    assert threading.active_count() == before
+
+
+def test_a_call_into_c_is_left_behind():
+    start = time.perf_counter()
+    outcome = run_limited(lambda: time.sleep(4), seconds=0.2)
+    assert isinstance(outcome.error, OutOfTime)
+    assert time.perf_counter() - start < 3.5
+
+
+def test_printing_is_capped():
+    kept = []
+
+    def shout():
+        for _ in range(100):
+            print("x" * 1000)
+        kept.append(len(sys.stdout.kept))
+
+    run_limited(shout, seconds=5)
+    assert kept == [PRINTED]
+
+
+def test_results_are_the_same_each_time_and_safe_as_html():
+    def wrong(word, pair):
+        return ("<script>", *word)
+
+    first, second = (check("tokenizer.merge", wrong) for _ in range(2))
+    assert repr(first) == repr(second)
+    assert first._repr_html_() == second._repr_html_()
+    page = first._repr_html_()
+    assert "<script>" not in page and "&lt;script&gt;" in page
+    assert 'role="status"' in page and '<th scope="row"' in page
+    assert " at 0x" not in repr(first)
+
+
+def test_the_text_shows_what_holds_and_the_smallest_example():
+    example = Example("f(2)", "4", "5")
+    text = repr(Result("a.b", "failed", ["one"], "off by one", example))
+    assert text.splitlines() == [
+        "a.b: failed",
+        "  ✓ one",
+        "  ✗ off by one",
+        "      given     f(2)",
+        "      expected  4",
+        "      got       5",
+    ]
+
+
+def test_hints_and_solutions():
+    assert "hint('attention.head', 2)" in str(hint("attention.head"))
+    assert hint("attention.head", 2) != hint("attention.head")
+    with pytest.raises(ValueError, match="hints 1 and 2, got 3"):
+        hint("attention.head", 3)
+    assert repr(solution("attention.head")).startswith("scores = q @ k")
+    assert "return weights @ v" in solution("attention.head")
+    assert solution("data.break-shift").startswith("0: ")
+
+
+def test_without_the_notebooks_the_solution_is_the_definition(monkeypatch):
+    monkeypatch.setattr(checking, "blanks_of", lambda id: None)
+    text = solution("attention.head")
+    assert text.startswith("def forward(") and "return weights @ v" in text
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """The names of a notebook."""
+    names = {"__name__": "__main__"}
+    monkeypatch.setattr(checking, "_namespace", lambda: names)
+    return names
+
+
+def test_use_reference_defines_what_was_blank(session):
+    result = use_reference("tokenizer.merge")
+    assert result.status == "reference"
+    assert session["merge_pair"](("a", "b"), ("a", "b")) == ("ab",)
+    again = check("tokenizer.merge")
+    assert again.status == "refused"
+
+
+def test_use_reference_leaves_the_learners_other_lines(session):
+    source = (
+        "def get_batch(ids, *, block_size, batch_size, generator):\n"
+        "    mine = 1\n"
+        '    raise NotImplementedError("data.batch: your turn")\n'
+        '    raise NotImplementedError("data.batch: your turn")\n'
+    )
+    checking.linecache.cache["<mine>"] = (1, None, source.splitlines(True), "")
+    exec(compile(source, "<mine>", "exec"), session)
+    use_reference("data.batch")
+    made = checking.source_of(session["get_batch"], "get_batch")
+    assert "mine = 1" in made and "at = starts" in made and "raise" not in made
+
+
+def trial():
+    return Trial("a.b", None)
+
+
+@pytest.mark.parametrize(
+    "got, expected, said",
+    [
+        (None, [1], "`return` missing"),
+        ((1,), [1], "gives a tuple, expected a list"),
+        (torch.zeros(2), torch.zeros(3), "shape is (2,), expected (3,)"),
+        (torch.zeros(2), torch.zeros(2).long(), "dtype is torch.float32"),
+        (torch.zeros(2, device="meta"), torch.zeros(2), "is on meta"),
+        (np.zeros(2), np.zeros(2, int), "dtype is float64"),
+    ],
+)
+def test_differences_of_kind_are_named(got, expected, said):
+    assert said in unlike_kind(got, expected)
+    assert not alike(got, expected)
+    with pytest.raises(Stop) as stop:
+        trial().same(got, expected, "it is right", given="x")
+    assert said in stop.value.cause
+
+
+def test_values_are_compared_with_a_tolerance_and_nan_equals_nan():
+    a = torch.tensor([1.0, float("nan")])
+    assert alike(a, a + 1e-7) and not alike(a, a + 1e-2)
+    assert alike([1.0, (2, "x")], [1.0 + 1e-8, (2, "x")])
+    assert not alike([1], [True]) and not alike([1, 2], [1])
+
+
+def test_values_are_told_in_one_short_line():
+    assert tell(torch.tensor([[1.0, -0.0], [0.25, 1 / 3]])) == (
+        "[[1, 0], [0.25, 0.333]]"
+    )
+    assert len(tell(torch.zeros(1000))) <= 160
+    assert tell(object()) == "a object" and tell({1: "a"}) == "{1: 'a'}"
