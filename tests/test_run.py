@@ -254,6 +254,27 @@ def test_ctrl_c_saves_and_resume_is_exact(
     assert equal(tiny.out, uninterrupted)
 
 
+def raise_signals(*numbers):
+    for number in numbers:
+        signal.raise_signal(number)
+
+
+def test_ctrl_c_under_torchrun_is_one_request(tiny, monkeypatch):
+    """Ctrl-C and, from torchrun, a polite kill: saved all the same."""
+    both = signal.SIGINT, signal.SIGTERM, signal.SIGTERM
+    interrupt_at(monkeypatch, 7, lambda: raise_signals(*both))
+    assert loop.run(tiny) == loop.STOPPED
+    assert last(tiny.out).name == "step-0000007.safetensors"
+
+
+def test_a_second_ctrl_c_stops_at_once(tiny, monkeypatch, capsys):
+    both = signal.SIGINT, signal.SIGINT
+    interrupt_at(monkeypatch, 7, lambda: raise_signals(*both))
+    assert loop.run(tiny) == loop.STOPPED
+    assert "stopped at once; what was saved" in capsys.readouterr().out
+    assert last(tiny.out).name == "step-0000004.safetensors"
+
+
 def test_a_crash_costs_only_the_steps_since_the_last_save(
     tiny, uninterrupted, monkeypatch
 ):

@@ -158,17 +158,23 @@ def assemble(options: Train, members: Team) -> Run:
 
 @dataclass
 class Stop:
-    """Notes Ctrl-C, so that the step at hand is finished and saved."""
+    """Notes Ctrl-C, so that the step at hand is finished and saved.
+
+    Under torchrun each process gets Ctrl-C, then a polite kill: only a
+    second Ctrl-C means "at once".
+    """
 
     talks: bool
     asked: bool = False
+    interrupted: bool = False
 
     def __call__(self, number, frame) -> None:
-        if self.asked:
+        if self.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = True
-        if self.talks:
+        if self.talks and not self.asked:
             print("\nstopping after this step …", file=sys.stderr)
+        self.interrupted |= number == signal.SIGINT
+        self.asked = True
 
 
 @contextmanager
