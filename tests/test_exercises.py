@@ -63,11 +63,12 @@ def up_to(id):
     return names
 
 
-def checked(exercise, source, seconds=10.0):
+def checked(exercise, source, seconds=10.0, seed=1):
     """The result for a cell with this source."""
     names = dict(up_to(exercise.id))
     run(source, "<the exercise>", names)
-    return check(exercise.id, names[exercise.name], seconds=seconds)
+    answer = names[exercise.name]
+    return check(exercise.id, answer, seconds=seconds, seed=seed)
 
 
 def cell_of(exercise):
@@ -149,6 +150,17 @@ def test_the_notebooks_own_cell_passes(exercise):
     result = checked(exercise, filled(cell_of(exercise), [None] * 9))
     assert result.status == "passed", result
     assert result.holds and not result.cause
+
+
+@pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
+def test_with_other_numbers_the_same_answers_pass_and_fail(exercise):
+    right = filled(cell_of(exercise), [None] * 9)
+    for seed in (2, 3, 777_777):
+        result = checked(exercise, right, seed=seed)
+        assert result.status == "passed", result
+    for answer, _ in exercise.wrong[:2]:
+        wrong = with_answer(exercise, answer)
+        assert checked(exercise, wrong, 0.7, 777_777).status == "failed"
 
 
 @pytest.mark.parametrize("exercise, answer", answers("right"))

@@ -78,10 +78,13 @@ class Result:
         )
 
 
-def check(id: str, answer=MISSING, *, seconds: float = SECONDS) -> Result:
+def check(
+    id: str, answer=MISSING, *, seconds: float = SECONDS, seed: int = 1
+) -> Result:
     """Check an answer: a definition of yours, or a number or choice.
 
     Without `answer` it is the definition of that name in the notebook.
+    `seed` chooses the numbers and letters that are tried.
     """
     try:
         exercise = find(id)
@@ -92,13 +95,13 @@ def check(id: str, answer=MISSING, *, seconds: float = SECONDS) -> Result:
     else:
         if answer is MISSING:
             answer = _namespace().get(exercise.name, MISSING)
-        result = _check_exercise(exercise, answer, seconds)
+        result = _check_exercise(exercise, answer, seconds, seed)
     for recorder in RECORDERS:
         recorder(result, answer)
     return result
 
 
-def _check_exercise(exercise, answer, seconds) -> Result:
+def _check_exercise(exercise, answer, seconds, seed) -> Result:
     """The result for a definition; whatever goes wrong is put in words."""
     module = exercise.id.split(".")[0]
     trial = Trial(
@@ -107,6 +110,7 @@ def _check_exercise(exercise, answer, seconds) -> Result:
         exercise.target,
         str(REFERENCE / f"{module}.py"),
         seconds,
+        seed,
     )
     try:
         _is_fit(exercise, answer, module)

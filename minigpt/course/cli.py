@@ -110,12 +110,35 @@ class Reset:
         return 0
 
 
+@dataclass(frozen=True)
+class Release:
+    """Make an nbgrader course: assignments with visible and hidden tests."""
+
+    folder: tyro.conf.Positional[Path]
+    """Where to; an assignment that is there already stops it."""
+    chapters: tuple[str, ...] = ()
+    """Chapter numbers, such as 03 04. None: all."""
+    root: Path | None = None
+    """Folder of the course. Default: the one that this minigpt came with."""
+
+    def run(self) -> int:
+        from minigpt.course import edition
+        from minigpt.course.release import release
+
+        root = self.root or edition.course_of(self.folder)
+        for path in release(root, self.folder, self.chapters):
+            print(f"wrote {path.parent.name}")
+        print(f"\nNow: change to {self.folder} and run nbgrader there.")
+        return 0
+
+
 Command = (
     Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Start, tyro.conf.subcommand("start")]
     | Annotated[Status, tyro.conf.subcommand("status")]
     | Annotated[Reset, tyro.conf.subcommand("reset")]
+    | Annotated[Release, tyro.conf.subcommand("release")]
 )
 
 

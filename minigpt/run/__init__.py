@@ -11,6 +11,8 @@ probes     loss, text and attention recorded along the way
 commands   the dataclasses `Eval` and `ExportModel`
 measure    nats, bits per character, perplexity; counting baselines
 export     `ExportModel`: a small model file to ship
+generate   the dataclass `Generate`: a prompt in, text out
+decode     the same model, faster for one cached token at a time
 """
 
 from minigpt.run.commands import Eval, ExportModel

@@ -121,7 +121,7 @@ ERRORS = {
 def a_layer(t):
     given = "MultiHeadAttention(n_embd=12, n_head=3)"
     layer = t.make(t.answer, 12, 3, given=given)
-    torch.manual_seed(1)
+    torch.manual_seed(t.seed)
     return layer.eval(), 3 * torch.randn(2, 5, 12)
 
 

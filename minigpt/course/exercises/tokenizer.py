@@ -4,25 +4,25 @@ from minigpt.course.exercises import Exercise, Question
 
 
 def check_char(t):
-    given = 'CharTokenizer.train("hello").encode("hello")'
-    char = t.make(t.answer.train, "hello", given=given)
-    got = t.call(char.encode, "hello", given=given)
+    text = t.letters("hello")
+    ids = [sorted(set(text)).index(c) for c in text]
+    given = f'CharTokenizer.train("{text}").encode("{text}")'
+    char = t.make(t.answer.train, text, given=given)
+    got = t.call(char.encode, text, given=given)
     t.same(
         got,
-        [1, 0, 2, 2, 3],
+        ids,
         "each character became its id",
         given=given,
         mistakes={
             "these are code points, from ord: a character's id stands in "
-            "self.ids": [104, 101, 108, 108, 111],
-            "these are the characters still: look each up in self.ids": list(
-                "hello"
+            "self.ids": [ord(c) for c in text],
+            "these are the characters still: look each up in self.ids": list(text),
+            "the ids are sorted: they must stand in the order of the text": (
+                sorted(ids)
             ),
-            "the ids are sorted: they must stand in the order of the text": [
-                0, 1, 2, 2, 3,
-            ],
             "a repeated character is missing: every character of the text "
-            "gives an id, not every different one": [1, 0, 2, 3],
+            "gives an id, not every different one": [*dict.fromkeys(ids)],
             "these are places in the text, not ids": [0, 1, 2, 3, 4],
         },
     )  # fmt: skip
@@ -74,10 +74,19 @@ def check_word(t):
 
 
 def check_merge(t):
-    def merge(word, pair, expected, holds, **mistakes):
+    def change(parts):
+        return tuple(
+            tuple(map(t.letters, p)) if isinstance(p, tuple)
+            else t.letters(p) if isinstance(p, str) else p
+            for p in parts
+        )  # fmt: skip
+
+    def merge(word, pair, expected, holds, mistakes=None):
+        word, pair, expected = change(word), change(pair), change(expected)
+        mistakes = {c: change(x) for c, x in (mistakes or {}).items()}
         given = f"merge_pair({word!r}, {pair!r})"
         got = t.call(t.answer, word, pair, given=given, errors=errors)
-        return t.same(got, expected, holds, given=given, **mistakes)
+        return t.same(got, expected, holds, given=given, mistakes=mistakes)
 
     errors = {
         "IndexError": "it reads past the end of the word: at the last place "

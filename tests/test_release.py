@@ -1,0 +1,227 @@
+"""The classroom edition: nbgrader makes, grades and exports it."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from minigpt.__main__ import main
+from minigpt.course import exercises, release
+from minigpt.course.notebooks import chapters, module_name, read, write
+from minigpt.course.source import pieces, tasks
+
+ROOT = Path(__file__).parents[1]
+SHORT = "05_position"  # the assignment that is handed in
+CHAPTERS = [
+    path.stem
+    for path in chapters(ROOT)
+    if module_name(read(path)) in exercises.modules()
+]
+
+
+@pytest.fixture(scope="session")
+def course(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kurs") / "Grundkurs Ü"
+    assert main(["course", "release", str(folder)]) == 0
+    return folder
+
+
+def nbgrader(folder, *arguments):
+    """Run nbgrader as a teacher would, in the course's folder."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "nbgrader", *arguments],
+        cwd=folder, capture_output=True, encoding="utf-8", timeout=600,
+        env=os.environ | {"PATH": path, "TQDM_DISABLE": "1"}, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def marks(nb):
+    return [(c, c.metadata.nbgrader) for c in nb.cells]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_assignment_has_two_tests_for_every_exercise(course, name):
+    source = read(course / "source" / name / f"{name}.ipynb")
+    nbformat.validate(source)
+    cells = marks(source)
+    ids = [m["grade_id"] for _, m in cells]
+    assert len(set(ids)) == len(ids)
+    found = tasks(read(ROOT / "notebooks" / f"{name}.ipynb"))
+    blanks = [t for t in found if t.code is not None]
+    tests = {m["grade_id"]: (c, m) for c, m in cells if m["grade"]}
+    assert len(tests) == 2 * len(blanks)
+    for task in blanks:
+        slug = task.id.replace(".", "-")
+        (seen, points), (hidden, _) = (
+            tests[f"{slug}-{kind}"] for kind in ("visible", "hidden")
+        )
+        assert points["points"] == task.difficulty
+        assert "first=True" in seen.source and "HIDDEN" not in seen.source
+        assert "### BEGIN HIDDEN TESTS" in hidden.source
+    assert all(m["locked"] is not m["solution"] for _, m in cells)
+
+
+def test_a_second_release_overwrites_nothing(course, capsys):
+    before = (course / "source" / SHORT / f"{SHORT}.ipynb").read_bytes()
+    assert main(["course", "release", str(course)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    after = (course / "source" / SHORT / f"{SHORT}.ipynb").read_bytes()
+    assert before == after
+
+
+def run(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, encoding="utf-8", timeout=200, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_what_is_graded_cannot_be_imported():
+    said = run(
+        "from minigpt.course.release import begin_graded\n"
+        "import minigpt.bigram\n"
+        "begin_graded('bigram', earlier=['tokenizer', 'data'])\n"
+        "import minigpt.data\n"
+        "for name in 'bigram', 'gpt', 'multihead':\n"
+        "    try:\n"
+        "        __import__(f'minigpt.{name}')\n"
+        "    except ImportError as error:\n"
+        "        print(error)\n"
+    )
+    for name in ("bigram", "gpt", "multihead"):
+        assert f"minigpt.{name} is not there while bigram is graded" in said
+
+
+def right(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        n = 2 if tuple(word[i : i + 2]) == tuple(pair) else 1
+        out.append(word[i] if n == 1 else pair[0] + pair[1])
+        i += n
+    return tuple(out)
+
+
+def constants(word, pair):
+    return ("th", "a", "t")
+
+
+def test_constants_pass_what_is_seen_and_fail_what_is_hidden():
+    id = "tokenizer.merge"
+    assert release.graded(id, right, first=True).status == "passed"
+    assert release.graded(id, right, seed=99).status == "passed"
+    assert release.graded(id, constants, first=True).status == "failed"
+    with pytest.raises(release.NotRight, match="nothing was merged|not so"):
+        release.graded(id, constants, seed=99)
+
+
+@pytest.mark.slow
+def test_every_assignment_is_generated_without_solutions(course):
+    for name in CHAPTERS:
+        code, said = nbgrader(course, "generate_assignment", name, "--force")
+        assert code == 0, said[-2000:]
+        nb = read(course / "release" / name / f"{name}.ipynb")
+        text = "\n".join(c.source for c in nb.cells)
+        assert "SOLUTION" not in text and "HIDDEN" not in text
+        assert "seed=" not in text
+        source = read(ROOT / "notebooks" / f"{name}.ipynb")
+        shown, hidden = set(), set()
+        for cell in source.cells:
+            for solved, _, lines in pieces(cell.source):
+                (hidden if solved else shown).update(x.strip() for x in lines)
+        lines = {x.strip() for x in text.splitlines()}
+        assert not {x for x in hidden - shown if len(x) > 12} & lines
+
+
+ENDLESS = "while True:\n    pass"
+CONSTANT = {  # fools the visible test of the table of sines, and no other
+    "SinusoidalPosition": "table = torch.tensor({table})",
+}
+
+
+def answered(blank, source, answers):
+    """A released notebook with cells of the source, or others, filled in."""
+    nb = read(blank)
+    by_id = {m["grade_id"]: c.source for c, m in marks(source)}
+    for cell, mark in marks(nb):
+        if mark["solution"]:
+            given = answers(by_id[mark["grade_id"]], cell.source)
+            cell.source = given
+    return nb
+
+
+def whole(solved, blank):
+    return solved.replace("### BEGIN SOLUTION\n", "").replace(
+        "### END SOLUTION", ""
+    )
+
+
+def half(solved, blank):
+    return blank if "class SinusoidalPosition" in solved else whole(solved, "")
+
+
+def constant(solved, blank):
+    if "class SinusoidalPosition" not in solved:
+        return whole(solved, "")
+    return whole(solved, "").replace(
+        "self.register_buffer",
+        "table = __import__('torch').tensor(TABLE)\n        "
+        "self.register_buffer",
+    ) + (f"\n\nTABLE = {table()!r}")
+
+
+def table():
+    from minigpt.course.exercises.position import sinusoid
+
+    return [[round(x, 6) for x in row] for row in sinusoid(20, 6).tolist()]
+
+
+def endless(solved, blank):
+    if "class SinusoidalPosition" in solved:
+        return blank.replace('raise NotImplementedError("your turn")',
+                             "while True:\n            pass")  # fmt: skip
+    return whole(solved, "")
+
+
+def imported(solved, blank):
+    for name in ("LearnedPosition", "token_positions", "SinusoidalPosition"):
+        if f" {name}(" in solved:
+            return f"from minigpt.position import {name}"
+    return whole(solved, "")
+
+
+WAYS = {  # student -> how the blanks are filled, points of 10
+    "right": (whole, 10),
+    "half": (half, 6),
+    "constant": (constant, 8),
+    "endless": (endless, 6),
+    "imported": (imported, 0),
+}
+
+
+@pytest.mark.slow
+def test_one_assignment_handed_in_five_ways_gets_its_points(course, tmp_path):
+    folder = Path(shutil.copytree(course, tmp_path / "Kurs"))
+    code, said = nbgrader(folder, "generate_assignment", SHORT, "--force")
+    assert code == 0, said[-2000:]
+    blank = folder / "release" / SHORT / f"{SHORT}.ipynb"
+    source = read(folder / "source" / SHORT / f"{SHORT}.ipynb")
+    for student, (fill, _) in WAYS.items():
+        target = folder / "submitted" / student / SHORT / f"{SHORT}.ipynb"
+        write(answered(blank, source, fill), target)
+    code, said = nbgrader(folder, "autograde", SHORT)
+    assert code == 0, said[-3000:]
+    code, said = nbgrader(folder, "export", "--to", "grades.csv")
+    assert code == 0, said[-2000:]
+    with open(folder / "grades.csv", encoding="utf-8") as file:
+        rows = {r["student_id"]: r for r in csv.DictReader(file)}
+    scores = {student: float(rows[student]["raw_score"]) for student in WAYS}
+    assert scores == {student: points for student, (_, points) in WAYS.items()}
+    assert {float(r["max_score"]) for r in rows.values()} == {10.0}
