@@ -465,6 +465,17 @@ def test_fused_attention_is_the_taught_one():
     assert record[0].shape == (2, 3, 9, 9), "the taught way when asked"
 
 
+def test_fused_attention_drops_outputs_only():
+    torch.manual_seed(0)
+    fused = FusedAttention(24, 3, dropout=0.5).train()
+    x = torch.randn(4, 9, 24)
+    with torch.no_grad():
+        dropped, whole = fused(x), fused.eval()(x)
+    kept = dropped != 0
+    assert 0.4 < kept.float().mean() < 0.6
+    torch.testing.assert_close(dropped[kept], 2 * whole[kept])
+
+
 def test_documents_are_paid_for_to_the_last_token(tmp_path):
     """Every character and every end of text is a target once."""
     tokenizer = corpus.BPETokenizer.train(
@@ -539,6 +550,10 @@ def test_the_model_runs_on_any_device(monkeypatch):
     """No tensor is made on the CPU behind the model's back."""
     for check in "gpt.check_input", "position.check_positions":
         monkeypatch.setattr(f"minigpt.{check}", lambda *_, **__: None)
+    monkeypatch.setattr(  # without its look at values, which meta has not
+        "minigpt.multihead.masked_softmax",
+        lambda scores, mask: scores.masked_fill(~mask, -1e9).softmax(-1),
+    )
     with torch.device("meta"):
         model = GPT(GPTConfig(11, 8, 2, 2, 8), attention=FusedAttention)
     idx = torch.zeros(2, 8, dtype=torch.long, device="meta")
