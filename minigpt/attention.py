@@ -26,7 +26,7 @@ def masked_softmax(scores, mask):
     """scores (…, T, S), mask (…, T, S) bool -> weights (…, T, S).
 
     Rows sum to 1 over the positions where `mask` is True. A row that may look
-    nowhere is all zeros, with zero gradient, never NaN.
+    nowhere is all zeros, with zero gradient, never NaN (`scores` are finite).
     `masked_softmax([[0., 0.]], [[True, False]])` -> `[[1., 0.]]`.
 
     Raises TypeError for a mask that is not bool, ValueError for one that does
@@ -41,6 +41,9 @@ def masked_softmax(scores, mask):
         raise ValueError(
             f"mask must broadcast to {shape}, got {tuple(mask.shape)}"
         )
+    if mask.any(-1).all():  # every row has something to see: the quick way
+        hidden = torch.zeros_like(mask, dtype=scores.dtype)
+        return (scores + hidden.masked_fill(~mask, -torch.inf)).softmax(-1)
     lowest = torch.finfo(scores.dtype).min
     return scores.masked_fill(~mask, lowest).softmax(-1) * mask
 

@@ -78,7 +78,7 @@ def test_a_row_that_may_look_nowhere_is_zero_and_so_is_its_gradient():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("score", [-6e4, 6e4, float("-inf")])
+@pytest.mark.parametrize("score", [-6e4, 0.0, 6e4])
 def test_extreme_scores_in_half_precision_stay_where_they_may(dtype, score):
     scores = torch.full((1, 3), score, dtype=dtype)
     weights = masked_softmax(scores, torch.tensor([[True, True, False]]))

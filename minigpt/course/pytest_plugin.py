@@ -1,6 +1,6 @@
 """What pytest needs to know about the course; loaded by pyproject.toml.
 
-- progress bars are off, so they cannot differ from stored outputs;
+- notebooks run as `course run` runs them: no progress bars to compare;
 - standard error is not compared (warnings differ between machines);
 - in CI (`MINIGPT_NO_SKIP=1`) a skipped test is a failed one.
 """
@@ -9,7 +9,9 @@ import os
 
 import pytest
 
-os.environ["TQDM_DISABLE"] = "1"
+from minigpt.course.run import QUIET
+
+os.environ.update(QUIET)
 
 
 def pytest_collection_modifyitems(items):
