@@ -21,6 +21,7 @@ from minigpt.course.exercises import (
     find,
     of,
 )
+from minigpt.course.limits import one_thread
 from minigpt.course.notebooks import module_name, read
 from minigpt.course.source import definition, put_back, solutions, tasks, turn
 from minigpt.course.trial import REFUSED, Example, Stop, Trial, tell
@@ -114,7 +115,8 @@ def _check_exercise(exercise, answer, seconds, seed) -> Result:
     )
     try:
         _is_fit(exercise, answer, module)
-        exercise.check(trial)
+        with one_thread():
+            exercise.check(trial)
     except Stop as stop:
         status, cause = stop.status, stop.cause
         left = _blanks_left(exercise, answer)

@@ -65,6 +65,19 @@ def run_limited(call, *, seconds, watch=None, seed=0):
     return outcome
 
 
+@contextlib.contextmanager
+def one_thread():
+    """Compute on one thread: inputs are small, and each call's own thread
+    would start helpers of its own.
+    """
+    n = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n)
+
+
 def _work(call, outcome, watch):
     """Runs in the thread: keep what `call` returns or raises."""
 

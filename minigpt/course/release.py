@@ -15,7 +15,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from minigpt.course import exercises
-from minigpt.course.check import REFERENCE, Result, check
+from minigpt.course.check import REFERENCE, check
 from minigpt.course.notebooks import (
     CourseError,
     chapters,
@@ -200,14 +200,15 @@ class NotRight(AssertionError):
     """An answer that a test of an assignment refuses; shows the result."""
 
 
-def graded(id: str, answer, *, first: bool = False, seed: int = 1) -> Result:
+def graded(id: str, answer, *, first: bool = False, seed: int = 1) -> None:
     """The check as a test: raises when the answer is not right.
 
     `first=True` asks only for the first thing that must hold; another `seed`
-    asks with other numbers.
+    asks with other numbers. Prints, because nbgrader reads what a test
+    returns as points.
     """
     result = check(id, answer, seconds=SECONDS, seed=seed)
     tried = result.status not in ("not attempted", "refused")
     if result.status != "passed" and not (first and tried and result.holds):
         raise NotRight(repr(result))
-    return result
+    print(result)
