@@ -50,7 +50,10 @@ class Result:
         if self.example:
             e = self.example
             lines += [f"      given     {e.given}"]
-            lines += [f"      expected  {e.expected}", f"      got       {e.got}"]
+            lines += [
+                f"      expected  {e.expected}",
+                f"      got       {e.got}",
+            ]
         return "\n".join(lines)
 
     @property
@@ -311,5 +314,10 @@ def _namespace() -> dict:
 
 
 __all__ = [
-    "Exercise", "Result", "check", "hint", "solution", "use_reference",
+    "Exercise",
+    "Result",
+    "check",
+    "hint",
+    "solution",
+    "use_reference",
 ]

@@ -211,7 +211,9 @@ def begin() -> None:
     for name in mine:
         importlib.import_module(f"minigpt.{name}")
     fine = [name for name in mine if name not in BROKEN]
-    theirs = "everything else is the course's" if fine else "all is the course's"
+    theirs = (
+        "everything else is the course's" if fine else "all is the course's"
+    )
     yours = f"your own code: {', '.join(fine)}; " if fine else ""
     print(f"{yours}{theirs}")
     for name in mine:

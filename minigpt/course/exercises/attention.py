@@ -328,7 +328,8 @@ EXERCISES = [
             (
                 (
                     "scores = k @ q.transpose(-2, -1) * q.size(-1) ** -0.5",
-                    None, None,
+                    None,
+                    None,
                 ),
                 "exchanged",
             ),

@@ -173,7 +173,9 @@ def check_fit(t):
             "one of the batch before": losses_of("step zero back", lr),
             "each step uses the gradient of the batch before, or none: the "
             "order is clear, backward, step": losses_of("zero step back", lr),
-            "two steps are taken for each batch": losses_of("zero back step step", lr),
+            "two steps are taken for each batch": losses_of(
+                "zero back step step", lr
+            ),
         },
     )
     moved = model.table.weight.abs().sum() > 0
@@ -326,9 +328,7 @@ def check_add_k(t):
                 lambda: (n + k) / (total + V)
             ),
             "k was added after the division": logs(lambda: n / total + k),
-            "this is add-one: use self.k": logs(
-                lambda: (n + 1) / (total + V)
-            ),
+            "this is add-one: use self.k": logs(lambda: (n + 1) / (total + V)),
             "nothing was smoothed": logs(lambda: n / total),
         },
     )
@@ -382,9 +382,7 @@ def check_witten_bell(t):
                 )
             ),
             "the shorter order is missing: the numerator is seen + kinds · p": (
-                lambda: witten_bell(
-                    lambda n, N, T, p: n / np.maximum(N + T, 1)
-                )
+                lambda: witten_bell(lambda n, N, T, p: n / np.maximum(N + T, 1))
             ),
             "kinds is added without the shorter order's probability: "
             "kinds · p": lambda: witten_bell(
@@ -416,9 +414,7 @@ EXERCISES = [
             "number in base 10, two ids make one in base V.",
             "First id times vocab_size, plus the second.",
         ),
-        right=(
-            "pairs = torch.add(ids[1:], ids[:-1], alpha=vocab_size)",
-        ),
+        right=("pairs = torch.add(ids[1:], ids[:-1], alpha=vocab_size)",),
         wrong=(
             ("pairs = ids[1:] * vocab_size + ids[:-1]", "exchanged"),
             ("pairs = ids[:-1] + ids[1:]", "the same number"),
@@ -605,8 +601,7 @@ EXERCISES = [
         math.log(1000),
         "every token has probability 1/1000, and -ln(1/1000) is 6.91 nats",
         (
-            "A model without an opinion gives each token the same "
-            "probability.",
+            "A model without an opinion gives each token the same probability.",
             "That is 1/1000, and the loss is -ln of it.",
         ),
         wrong={

@@ -196,9 +196,7 @@ def check_pre(t):
                 lambda x, n, a, o, m: o(n(x + a(x)) + m(n(x + a(x))))
             ),
             "the norms come after the parts: normalise what a part reads": (
-                lambda x, n, a, o, m: _then(
-                    x + n(a(x)), lambda y: y + o(m(y))
-                )
+                lambda x, n, a, o, m: _then(x + n(a(x)), lambda y: y + o(m(y)))
             ),
             "the residual is the normed x: it must be x itself": (
                 lambda x, n, a, o, m: _then(
@@ -212,9 +210,7 @@ def check_pre(t):
                 x + a(x), lambda y: y + m(y)
             ),
             "norm1 was used twice: the MLP has norm2": (
-                lambda x, n, a, o, m: _then(
-                    x + a(n(x)), lambda y: y + m(n(y))
-                )
+                lambda x, n, a, o, m: _then(x + a(n(x)), lambda y: y + m(n(y)))
             ),
             "the second residual is missing": lambda x, n, a, o, m: m(
                 o(x + a(n(x)))
@@ -234,14 +230,10 @@ def check_post(t):
                 lambda x, n, a, o, m: o(m(n(a(x))))
             ),
             "this is pre-norm: here the stream is normed after each part": (
-                lambda x, n, a, o, m: _then(
-                    x + a(n(x)), lambda y: y + m(o(y))
-                )
+                lambda x, n, a, o, m: _then(x + a(n(x)), lambda y: y + m(o(y)))
             ),
             "only the part is normed, not the sum: norm(x + part(x))": (
-                lambda x, n, a, o, m: _then(
-                    x + n(a(x)), lambda y: y + o(m(y))
-                )
+                lambda x, n, a, o, m: _then(x + n(a(x)), lambda y: y + o(m(y)))
             ),
             "one residual around both parts: each part has its own": (
                 lambda x, n, a, o, m: o(m(a(x)) + x)
@@ -436,8 +428,7 @@ EXERCISES = [
         check_post,
         (
             "Here the sum is normed: first add, then norm, twice.",
-            "norm1(x + attention(x, **keys)), then norm2 of that plus its "
-            "MLP.",
+            "norm1(x + attention(x, **keys)), then norm2 of that plus its MLP.",
         ),
         right=(
             "x = x + self.attention(x, **keys)\nx = self.norm1(x)\n"

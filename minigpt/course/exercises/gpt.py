@@ -118,7 +118,9 @@ ERRORS = {
 def check_embed(t):
     model = a_model(t)
     with torch.no_grad():
-        model.position.weight.normal_(generator=torch.Generator().manual_seed(1))
+        model.position.weight.normal_(
+            generator=torch.Generator().manual_seed(1)
+        )
     idx = torch.tensor([[3, 0, 3], [7, 7, 1]])
     given = "embed([[3, 0, 3], [7, 7, 1]])"
     got = t.call(model.embed, idx, given=given, errors=ERRORS)
@@ -386,8 +388,7 @@ EXERCISES = [
                 "does not reach the blocks: padding",
             ),
             (
-                LOOP + "x = block(x, mask=mask, cache=kept)\n"
-                "x = self.norm(x)",
+                LOOP + "x = block(x, mask=mask, cache=kept)\nx = self.norm(x)",
                 "record does not reach",
             ),
             (
@@ -419,7 +420,10 @@ EXERCISES = [
         ),
         wrong=(
             (ATT + "mlp = 8 * C * C + c.bias * 4 * C", "C biases are missing"),
-            ("attention = 4 * C * C\nmlp = 8 * C * C", "the biases are missing"),
+            (
+                "attention = 4 * C * C\nmlp = 8 * C * C",
+                "the biases are missing",
+            ),
             (
                 "attention = 3 * C * C + c.bias * 3 * C\n" + MLP,
                 "has four matrices",

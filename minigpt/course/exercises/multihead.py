@@ -139,9 +139,7 @@ def check_qkv(t):
             "then values: keys and queries are exchanged": lambda: attend(
                 m, x, order="kqv"
             ),
-            "keys and values are exchanged": lambda: attend(
-                m, x, order="qvk"
-            ),
+            "keys and values are exchanged": lambda: attend(m, x, order="qvk"),
             "all three are the same": lambda: attend(m, x, order="qqq"),
             "the heads were cut before the thirds: chunk(3) first, then "
             "split_heads for each part": lambda: attend(m, x, cut="heads"),
@@ -210,8 +208,6 @@ def check_weights(t):
     )
 
 
-
-
 PART = "q, k, v = (\n    split_heads(part, self.n_head)\n    for part in {}\n)"
 SOFT = "\nweights = masked_softmax(scores, allowed)"
 
@@ -251,7 +247,7 @@ EXERCISES = [
             "Go the way of split_heads backwards.",
             "transpose(1, 2) gives (B, T, H, D); reshape joins the last two.",
         ),
-        right=('return torch.cat(x.unbind(1), -1)',),
+        right=("return torch.cat(x.unbind(1), -1)",),
         wrong=(
             ("return x.reshape(B, T, H * D)", "other tokens together"),
             ("return x.transpose(1, 2)", "not joined yet"),

@@ -226,16 +226,19 @@ EXERCISES = [
             ),
             (
                 "exponents = torch.arange(n_embd // 2).double() / n_embd\n"
-                + ANGLES + STACK,
+                + ANGLES
+                + STACK,
                 "must be 2i / n_embd",
             ),
             (
-                EXP + "angles = places[:, None] * 10_000.0**exponents\n"
+                EXP
+                + "angles = places[:, None] * 10_000.0**exponents\n"
                 + STACK,
                 "more slowly",
             ),
             (
-                EXP + "angles = places[:, None] * 1_000.0**-exponents\n"
+                EXP
+                + "angles = places[:, None] * 1_000.0**-exponents\n"
                 + STACK,
                 "10,000",
             ),

@@ -516,7 +516,7 @@ EXERCISES = [
             'errors: "replace".',
         ),
         right=(
-            'joined = bytes().join(self.look_up(ids))\n'
+            "joined = bytes().join(self.look_up(ids))\n"
             'return str(joined, "utf-8", "replace")',
         ),
         wrong=(
