@@ -8,9 +8,11 @@ import tyro
 from minigpt.course.cli import Course, Doctor
 from minigpt.course.notebooks import CourseError
 from minigpt.run import Eval, ExportModel, Train
+from minigpt.run.generate import Generate
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[ExportModel, tyro.conf.subcommand("export-model")]
     | Annotated[Course, tyro.conf.subcommand("course")]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from minigpt.block import MLP, Block, LayerNorm
-from minigpt.gpt import GPT
+from minigpt.gpt import GPT, check_input
 from minigpt.multihead import MultiHeadAttention
 from minigpt.run.fast import FusedAttention
 
@@ -60,9 +60,8 @@ class Decoder:
 
     One new token takes a handful of sums, and PyTorch spends more time on
     calling modules, checking shapes and masking nothing than on the sums.
-    Here a single token passes through the bare operations; whatever else is
-    asked (a prompt, a mask, no cache) goes through the model itself. It
-    shares the model's weights.
+    Here a single token passes through the bare operations, and of a prompt
+    only the last token goes through the head. It shares the model's weights.
 
     Raises ValueError for a model with parts that it does not know.
     """
@@ -79,7 +78,7 @@ class Decoder:
         self.parts = [parts_of(block) for block in model.blocks]
         self.token, self.head = model.token.weight, model.head.weight
         if self.config.norm == "pre":
-            self.last = model.norm.weight, model.norm.bias
+            self.norm = model.norm.weight, model.norm.bias
         self.places = None
         if self.config.position == "learned":
             self.places = model.position.weight
@@ -88,16 +87,16 @@ class Decoder:
 
     @torch.no_grad()
     def __call__(self, idx, *, mask=None, cache=None):
-        """idx (B, T) -> logits (B, T, V), as the model."""
+        """idx (B, T) -> logits (B, 1, V), after the last token alone."""
         if not self.is_step(idx, mask, cache):
-            return self.model(idx, mask=mask, cache=cache)
+            return self.last(idx, mask, cache)
         pre = self.config.norm == "pre"
         x = self.embed(idx[:, 0], cache[0].offset)  # (B, C)
         step = pre_norm if pre else post_norm
         for parts, kept in zip(self.parts, cache, strict=True):
             x = step(x, parts, kept)
         if pre:
-            x = norm(x, *self.last)
+            x = norm(x, *self.norm)
         return F.linear(x, self.head)[:, None]  # (B, 1, V)
 
     def embed(self, ids, place):
@@ -106,6 +105,16 @@ class Decoder:
         if self.config.position == "sinusoidal":
             x = x * math.sqrt(self.config.n_embd)
         return x if self.places is None else x + self.places[place]
+
+    def last(self, idx, mask, cache):
+        """idx (B, T) -> logits (B, 1, V), by the model's own parts."""
+        m = self.model
+        check_input(idx, self.config, mask=mask, cache=cache)
+        x = m.embed(idx, mask, cache[0].start if cache else 0)
+        caches = cache or [None] * len(m.blocks)
+        for block, kept in zip(m.blocks, caches, strict=True):
+            x = block(x, mask=mask, cache=kept)
+        return m.head(m.norm(x[:, -1:]))
 
     def is_step(self, idx, mask, cache) -> bool:
         """Is this one more token for texts that a cache holds, unpadded?"""

@@ -1,0 +1,251 @@
+"""Writing text: this course's GPT beside Hugging Face's GPT-2.
+
+    python benchmarks/generate.py
+
+Equal weights, one prompt, greedy, both with a key-value cache; the tokens
+are compared first, then the two take turns and the medians are compared.
+The same run measures how fast memory can be read, by a matrix-vector
+product, and says which part of that bound GPT-2 small's shape reaches: for
+each token every weight must be read once. It also measures the time of one
+token against the length of the text, with and without the cache.
+
+The record goes to notebooks/results/generate.json; chapter 11 draws it.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from common import RESULTS, alternate, save, today, versions
+
+from minigpt.cache import new_cache
+from minigpt.gpt import GPT, GPTConfig
+from minigpt.run.decode import Decoder
+from minigpt.sample import Sampling, generate
+
+SHAPES = {
+    "4 layers, 128 channels": GPTConfig(
+        vocab_size=106,
+        block_size=1024,
+        n_layer=4,
+        n_head=4,
+        n_embd=128,
+        activation="gelu_tanh",
+    ),
+    "GPT-2 small": GPTConfig(activation="gelu_tanh"),
+}
+LENGTHS = (16, 32, 64, 128, 256, 512, 1024)
+GREEDY = Sampling(temperature=0)
+
+
+@dataclass
+class Arguments:
+    """Compare the speed of writing text."""
+
+    models: tuple[str, ...] = tuple(SHAPES)
+    """Which shapes to measure."""
+    prompt: int = 16
+    """Tokens of the prompt."""
+    n: int = 100
+    """Tokens to write in one turn."""
+    threads: int = 2
+    rounds: int = 9
+    out: Path = RESULTS / "generate.json"
+    """Where the record goes."""
+
+
+def theirs(config):
+    """Hugging Face's GPT-2 of this shape; its weights are drawn wider, so
+    that the likeliest token is not a matter of rounding."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=config.vocab_size,
+            n_positions=config.block_size,
+            n_layer=config.n_layer,
+            n_head=config.n_head,
+            n_embd=config.n_embd,
+            activation_function="gelu_pytorch_tanh",
+            initializer_range=0.1,
+            bos_token_id=None,
+            eos_token_id=None,
+        )
+    ).eval()
+
+
+@torch.no_grad()
+def with_weights_of(model, config):
+    """A GPT with the weights of a Hugging Face GPT-2.
+
+    Its linear layers are stored the other way round.
+    """
+    ours, source = GPT(config).eval(), model.transformer
+    pairs = [
+        (ours.token.weight, source.wte.weight),
+        (ours.position.weight, source.wpe.weight),
+        (ours.norm.weight, source.ln_f.weight),
+        (ours.norm.bias, source.ln_f.bias),
+    ]
+    for block, other in zip(ours.blocks, source.h, strict=True):
+        for mine, layer, turned in (
+            (block.norm1, other.ln_1, False),
+            (block.norm2, other.ln_2, False),
+            (block.attention.qkv, other.attn.c_attn, True),
+            (block.attention.proj, other.attn.c_proj, True),
+            (block.mlp.fc, other.mlp.c_fc, True),
+            (block.mlp.proj, other.mlp.c_proj, True),
+        ):
+            weight = layer.weight.t() if turned else layer.weight
+            pairs += [(mine.weight, weight), (mine.bias, layer.bias)]
+    for mine, weight in pairs:
+        assert mine.shape == weight.shape
+        mine.copy_(weight)
+    return ours
+
+
+def writer(model, idx, n):
+    """A function that writes n tokens, greedily, and returns them."""
+
+    def write():
+        cache = new_cache(model)
+        steps = generate(model, idx, n=n, sampling=GREEDY, cache=cache)
+        return [new.item() for new, _ in steps]
+
+    return write
+
+
+def their_writer(model, idx, n):
+    """The same by transformers."""
+    options = dict(
+        attention_mask=torch.ones_like(idx),
+        max_new_tokens=n,
+        do_sample=False,
+        use_cache=True,
+        pad_token_id=0,
+    )
+
+    def write():
+        found = model.generate(idx, **options)
+        return found[0, idx.size(1) :].tolist()
+
+    return write
+
+
+def memory_product():
+    """A matrix-vector product that must read 512 MB, and those bytes."""
+    matrix, vector = torch.randn(8192, 16384), torch.randn(16384)
+    return lambda: matrix @ vector, matrix.nbytes
+
+
+def compare(name, a):
+    """One shape: our tokens per second, theirs, and the memory's bound."""
+    config = SHAPES[name]
+    hugging = theirs(config)
+    model = with_weights_of(hugging, config)
+    generator = torch.Generator().manual_seed(1)
+    idx = torch.randint(config.vocab_size, (1, a.prompt), generator=generator)
+    read, n_bytes = memory_product()
+    contestants = {
+        "minigpt": writer(Decoder(model), idx, a.n),
+        "as taught": writer(model, idx, a.n),
+        "transformers": their_writer(hugging, idx, a.n),
+    }
+    tokens = {who: write() for who, write in contestants.items()}
+    assert tokens["minigpt"] == tokens["transformers"] == tokens["as taught"]
+    times = alternate(contestants | {"memory": read}, rounds=a.rounds, calls=1)
+    speed = {who: a.n / times[who] for who in contestants}
+    bandwidth = n_bytes / times["memory"]
+    weights = sum(p.nbytes for p in model.parameters())
+    weights -= model.position.weight.nbytes  # one row of it is read
+    return {
+        **speed,
+        "ratio": speed["minigpt"] / speed["transformers"],
+        "ratio_as_taught": speed["as taught"] / speed["transformers"],
+        "different_tokens": len(set(tokens["minigpt"])),
+        "bandwidth": bandwidth,
+        "weights": weights,
+        "of_bandwidth": speed["minigpt"] * weights / bandwidth,
+    }
+
+
+@torch.no_grad()
+def by_length(a):
+    """Milliseconds for one more token, after 15, 31, … tokens, as taught."""
+    config = SHAPES["4 layers, 128 channels"]
+    torch.manual_seed(0)
+    model = GPT(config).eval()
+    text = torch.randint(config.vocab_size, (1, config.block_size))
+    curve = {"length": list(LENGTHS), "naive": [], "cached": []}
+    contestants = {}
+    for length in LENGTHS:
+        idx, cache = text[:, :length], new_cache(model)
+        model(idx[:, :-1], cache=cache)
+
+        def cached(idx=idx, cache=cache):
+            for layer in cache:
+                layer.offset = idx.size(1) - 1
+            model(idx[:, -1:], cache=cache)
+
+        contestants["cached", length] = cached
+        contestants["naive", length] = lambda idx=idx: model(idx)
+    times = alternate(contestants, rounds=a.rounds, calls=10)
+    for (kind, _), t in times.items():
+        curve[kind].append(1000 * t)
+    return curve
+
+
+def report(record):
+    """The figures, each beside what it should reach."""
+    for name, x in record["models"].items():
+        print(name)
+        for who in ("minigpt", "as taught", "transformers"):
+            print(f"  {who:14} {x[who]:8.1f} tokens/s")
+        print(
+            f"  ratio {x['ratio']:.2f} (as taught {x['ratio_as_taught']:.2f})"
+        )
+        print(
+            f"  {x['bandwidth'] / 1e9:.1f} GB/s read by a product; "
+            f"{x['of_bandwidth']:.0%} of that reached"
+        )
+    curve = record["by_length"]
+    for kind in ("naive", "cached"):
+        values = curve[kind]
+        print(
+            f"{kind}: {values[0]:.2f} to {values[-1]:.2f} ms for token "
+            f"{LENGTHS[0]} to {LENGTHS[-1]}, {values[-1] / values[0]:.1f} x"
+        )
+
+
+def main(a):
+    torch.set_num_threads(a.threads)
+    before = os.getloadavg()[0]
+    record = {
+        "command": " ".join(["python benchmarks/generate.py", *sys.argv[1:]]),
+        "date": today(),
+        "versions": versions() | {"transformers": transformers_version()},
+        "threads": a.threads,
+        "prompt": a.prompt,
+        "n": a.n,
+        "seed": 0,
+        "models": {name: compare(name, a) for name in a.models},
+        "by_length": by_length(a),
+    }
+    record["load"] = [round(before, 2), round(os.getloadavg()[0], 2)]
+    report(record)
+    save(a.out, record)
+
+
+def transformers_version():
+    import transformers
+
+    return transformers.__version__
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments))

@@ -1,0 +1,198 @@
+"""`python -m minigpt generate`: the same text, streamed, or a clear error."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from minigpt.__main__ import main
+from minigpt.gpt import GPT, GPTConfig
+from minigpt.run import corpus, state
+from minigpt.run.generate import Clock, Generate, read_prompt
+from minigpt.sample import Sampling, generate
+from minigpt.tokenizer import BPETokenizer, CharTokenizer
+
+MINIGPT = [sys.executable, "-m", "minigpt", "generate"]
+CONFIG = GPTConfig(266, block_size=24, n_layer=2, n_head=2, n_embd=16)
+
+
+def some_model(config):
+    torch.manual_seed(0)
+    model = GPT(config).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_(std=0.3)
+            p.copy_(p.half())  # a model file holds half precision
+    return model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An exported model whose tokens are bytes and a few words."""
+    folder = tmp_path_factory.mktemp("model")
+    text = "the cat sat on the mat " * 9
+    tokenizer = BPETokenizer.train(
+        text, 266, special_tokens=(corpus.END,), progress=False
+    )
+    tokenizer.save(folder / "tokenizer.json")
+    state.save_model(folder / "model.safetensors", some_model(CONFIG))
+    return folder
+
+
+@pytest.fixture
+def options(folder):
+    return Generate("the cat", model=folder, tokens=40, threads=1)
+
+
+def written(options, capsys):
+    """The text after the prompt, and what went to standard error."""
+    assert options.run() == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(options.prompt) and out.endswith("\n")
+    return out.removeprefix(options.prompt)[:-1], err
+
+
+def test_it_writes_what_generate_writes(options, folder, capsys):
+    for knobs in (
+        {"temperature": 0.0},
+        {"seed": 3},
+        {"temperature": 0.8, "top_k": 50, "top_p": 0.9, "min_p": 0.01},
+        {"penalty": 1.3, "cache": False},
+    ):
+        o = replace(options, **knobs)
+        text, err = written(o, capsys)
+        model, _ = state.open_model(folder / "model.safetensors")
+        tokenizer = corpus.load_tokenizer(folder)
+        sampling = Sampling(o.temperature, o.top_k, o.top_p, o.min_p, o.penalty)
+        end = tokenizer.special_tokens[corpus.END]
+        steps = generate(
+            model, torch.tensor([tokenizer.encode("the cat")]), n=40,
+            sampling=sampling, stop=[end],
+            generator=torch.Generator().manual_seed(o.seed),
+        )  # fmt: skip
+        ids = [new.item() for new, _ in steps]
+        ids = ids[: ids.index(end)] if end in ids else ids
+        assert text == tokenizer.decode(ids)
+        assert err.startswith(f"{len(ids)} tokens") and "tokens/s" in err
+
+
+def test_with_and_without_cache_it_is_the_same_text(options, capsys):
+    for seed in range(3):
+        o = replace(options, seed=seed, tokens=60)  # far past the context
+        assert written(o, capsys)[0] == written(
+            replace(o, cache=False), capsys
+        )[0]  # fmt: skip
+
+
+def test_the_end_of_text_token_ends_and_is_not_shown(tmp_path, capsys):
+    tokenizer = BPETokenizer.train(
+        "aaaa", 257, special_tokens=(corpus.END,), progress=False
+    )
+    tokenizer.save(tmp_path / "tokenizer.json")
+    model = some_model(replace(CONFIG, vocab_size=257, tied=False))
+    with torch.no_grad():  # whatever comes, the end comes next
+        model.norm.weight.zero_()
+        model.norm.bias.fill_(1)
+        model.head.weight.zero_()[256] = 1
+    state.save_model(tmp_path / "model.safetensors", model)
+    o = Generate("ab", model=tmp_path, temperature=0.0)
+    assert written(o, capsys) == ("", "0 tokens: the text ended at once\n")
+
+
+def test_the_prompt_comes_from_standard_input(folder):
+    def run(*words, given=None):
+        return subprocess.run(
+            [*MINIGPT, *words, "--model", str(folder), "--tokens", "12"],
+            input=given, capture_output=True, text=True, timeout=120,
+            encoding="utf-8", env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
+
+    by_argument, piped = run("the né\ncat"), run(given="the né\ncat\n")
+    assert by_argument.returncode == piped.returncode == 0
+    assert by_argument.stdout == piped.stdout
+    assert piped.stdout.startswith("the né\ncat")
+    assert "tokens/s" in piped.stderr and "tokens/s" not in piped.stdout
+    empty = run(given="")
+    assert empty.returncode == 2 and empty.stdout == ""
+    assert "the prompt is empty" in empty.stderr
+    assert "Traceback" not in empty.stderr
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["", "--model", "{}"], "the prompt is empty"),
+        (["x" * 25, "--model", "{}"], "at most 24 tokens.*got 25"),
+        (["x", "--model", "{}", "--top-k", "0"], "top_k must be .*, got 0"),
+        (["x", "--model", "{}", "--top-k", "267"], "at most 266.*got 267"),
+        (["x", "--model", "{}", "--top-p", "1.5"], "top_p must .*, got 1.5"),
+        (["x", "--model", "{}", "--temperature", "-1"], "got -1"),
+        (["x", "--model", "{}", "--penalty", "0"], "penalty .*, got 0"),
+        (["x", "--model", "{}", "--tokens", "0"], "--tokens .*, got 0"),
+        (["x", "--model", "no/such"], "no trained model in .*minigpt train"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(words, said, folder, capsys):
+    arguments = [word.format(folder) for word in words]
+    assert main(["generate", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert re.search(said, err), err
+
+
+def test_a_character_that_the_model_does_not_know(tmp_path, capsys):
+    tokenizer = CharTokenizer.train("abc ")
+    tokenizer.save(tmp_path / "tokenizer.json")
+    model = some_model(replace(CONFIG, vocab_size=4))
+    state.save_model(tmp_path / "model.safetensors", model)
+    assert main(["generate", "cab!", "--model", str(tmp_path)]) == 2
+    assert "no token for '!' at position 3" in capsys.readouterr().err
+    o = Generate("cab", model=tmp_path, tokens=5)
+    assert len(written(o, capsys)[0]) == 5
+
+
+def test_help_names_every_option():
+    run = subprocess.run(
+        [*MINIGPT, "--help"],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    shown = " ".join(run.stdout.split())
+    for field in fields(Generate)[1:]:
+        assert "--" + field.name.replace("_", "-") in shown, field.name
+
+
+def test_text_appears_as_it_is_written(options, monkeypatch):
+    shown = []
+
+    def slow(*args, **kwargs):
+        for i in (104, 105):
+            shown.append("token")
+            yield i
+
+    monkeypatch.setattr("minigpt.run.generate.written", slow)
+    monkeypatch.setattr(
+        "builtins.print", lambda *text, **kw: shown.append(text[0:1])
+    )
+    assert options.run() == 0
+    assert shown[:5] == [
+        ("the cat",), "token", ("h",), "token", ("i",)
+    ]  # fmt: skip
+
+
+def test_stopping_by_hand_still_reports(options, monkeypatch, capsys):
+    def stopped(*args, **kwargs):
+        yield 104
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minigpt.run.generate.written", stopped)
+    text, err = written(options, capsys)
+    assert text == "h" and err.startswith("1 tokens")
+
+
+def test_small_parts():
+    assert list(Clock([])) == []
+    assert read_prompt(" x\n") == " x\n"
