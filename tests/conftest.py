@@ -27,6 +27,8 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+# a picture inside a widget only stands in until the widget is alive
+EVERY_PLACE = "img:not(.mg-widget img), .mg-widget"
 WAITING = ".mg-widget:not([data-state=alive]):not([data-state=failed])"
 BUILD = "from jupyter_book.cli.main import main; main()"
 sys.path.append(str(ROOT / "book" / "ext"))
@@ -121,7 +123,7 @@ class Visit:
         """Bring every figure and widget into view, then wait for them."""
         from playwright.sync_api import expect
 
-        for place in self.page.query_selector_all("img, .mg-widget"):
+        for place in self.page.query_selector_all(EVERY_PLACE):
             if place.is_visible():
                 place.scroll_into_view_if_needed()
         # (the page's policy forbids eval, so no wait_for_function here)

@@ -171,8 +171,11 @@ def lab_page(lab, browser):
     """lab_page(notebook, trusted=False) -> the notebook, open in JupyterLab."""
     folder, address, token = lab
     contexts = []
+    settings = folder.parent / "settings" / "@jupyterlab"
+    chosen = settings / "apputils-extension" / "themes.jupyterlab-settings"
 
     def go(nb, *, trusted=False, **options):
+        chosen.unlink(missing_ok=True)  # the theme that another test left
         name = f"{secrets.token_hex(4)}.ipynb"
         nbformat.write(nb, folder / name)
         if trusted:
