@@ -140,7 +140,7 @@ def alike_text():
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-# --- what every tokenizer does --------------------------------------------
+# --- what every tokenizer does ----------------------------------------
 
 
 def every_kind():
@@ -245,7 +245,7 @@ def test_a_missing_file_says_so(tmp_path):
         Tokenizer.load(tmp_path / "none.json")
 
 
-# --- characters -------------------------------------------------------------
+# --- characters ----------------------------------------
 
 
 @given(st.text(min_size=1))
@@ -266,7 +266,7 @@ def test_no_character_is_refused():
         CharTokenizer.train("")
 
 
-# --- words ------------------------------------------------------------------
+# --- words ----------------------------------------
 
 
 def test_words_go_by_frequency_then_by_the_alphabet():
@@ -314,7 +314,7 @@ def test_known_words_come_back(known, asked):
     assert back == [w if w in known else "<unk>" for w in asked]
 
 
-# --- training ---------------------------------------------------------------
+# --- training ----------------------------------------
 
 
 def naive_training(text, n_tokens):
@@ -440,7 +440,7 @@ def test_a_megabyte_trains_in_ten_seconds():
     assert time.process_time() - start < 10
 
 
-# --- encoding against tiktoken ------------------------------------------------
+# --- encoding against tiktoken ----------------------------------------
 
 
 @pytest.mark.parametrize("name", HARD)
@@ -493,7 +493,7 @@ def test_equal_letters_take_sensible_time(n):
     assert len(ids) < n / 1000
 
 
-# --- bytes and files of bytes ----------------------------------------------------
+# --- bytes and files of bytes ----------------------------------------
 
 
 @given(any_text)
@@ -555,7 +555,7 @@ def test_vocabularies_that_cannot_be_are_refused(tokens, special, said):
         BPETokenizer(tokens, special)
 
 
-# --- special tokens ------------------------------------------------------------
+# --- special tokens ----------------------------------------
 
 
 def test_special_tokens_only_when_allowed(bpe, encoding):
@@ -592,7 +592,7 @@ def test_allowing_what_is_not_special_is_refused(bpe):
         bpe.encode("a", ["<x>"])
 
 
-# --- GPT-2 -----------------------------------------------------------------------
+# --- GPT-2 ----------------------------------------
 
 
 def test_gpt2_is_tiktokens_own(gpt2, monkeypatch):

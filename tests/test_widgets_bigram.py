@@ -1,4 +1,4 @@
-"""The table of a bigram model in a real browser: on a page and in JupyterLab."""
+"""A bigram table in a real browser: on a page and in JupyterLab."""
 
 import re
 from itertools import pairwise

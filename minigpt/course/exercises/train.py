@@ -70,9 +70,7 @@ def check_rate(t):
     top = 1.0 if t.seed == 1 else 1.0 + t.seed % 7
     r = recipe(peak=top, floor=0.1)
     given = f"steps 10, warmup 2, peak {top:g}, floor 0.1: steps 2 … 10"
-    got = [
-        t.call(t.answer, step, r, given=given) for step in range(2, 11)
-    ]
+    got = [t.call(t.answer, step, r, given=given) for step in range(2, 11)]
 
     def curve(function):
         return [float(function(step)) for step in range(2, 11)]
@@ -175,9 +173,7 @@ def check_step(t):
         sgd = torch.optim.SGD(model.parameters(), lr=0.5)
         loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
         loss.backward()
-        length = torch.stack(
-            [p.grad.norm() for p in model.parameters()]
-        ).norm()
+        length = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
         change(model)
         sgd.step()
         return model.token.weight.detach(), length.item()
