@@ -76,7 +76,8 @@ def turn(root, **steps):
     for label, value in steps.items():
         slider = root.get_by_label(label.replace("_", "-"), exact=True)
         slider.evaluate(
-            "(el, v) => { el.value = v; el.dispatchEvent(new Event('input')); }",
+            "(el, v) => { el.value = v;"
+            " el.dispatchEvent(new Event('input')); }",
             value,
         )
 
