@@ -100,8 +100,28 @@ def test_marks_go_and_empty_cells_with_them():
     notebooks.prepare(nb)
     assert [cell["source"] for cell in nb["cells"]] == [
         "import torch",
+        "def f():\n    # … yours to write",
         "def f():\n    return 1  # ###",
     ]
+    blank, whole = nb["cells"][1:]
+    assert not blank["outputs"] and "tags" not in blank["metadata"]
+    assert "hide-cell" in whole["metadata"]["tags"]
+
+
+def test_hints_of_an_exercise_are_folded_below_its_blank():
+    task = {
+        "cell_type": "markdown",
+        "metadata": {},
+        "source": "**Exercise** `attention.head` · ★★ · 20 minutes\n\nDo.",
+    }
+    solved = code("### BEGIN SOLUTION\nx = 1\n### END SOLUTION")
+    nb = notebook(task, solved)
+    notebooks.prepare(nb)
+    kinds = [cell["cell_type"] for cell in nb["cells"]]
+    assert kinds == ["markdown", "code", "markdown", "code"]
+    folded = nb["cells"][2]["source"]
+    assert folded.count("<details>") == folded.count("</details>") == 2
+    assert "Hint 2 for <code>attention.head</code>" in folded
 
 
 def test_source_as_lines_is_understood():

@@ -3,6 +3,8 @@
 On `source-read` the text that Sphinx is about to parse is replaced:
 
 - `#| export` and other directives, and the marks around solutions, go;
+- a cell with a solution is shown twice: with its blanks, and folded whole,
+  the exercise's two hints, folded too, between them;
 - a cell tagged `solution` is folded;
 - a figure gets its size, from its resolution;
 - a widget becomes two outputs, its static stand-in and its view, and the
@@ -11,12 +13,16 @@ On `source-read` the text that Sphinx is about to parse is replaced:
 """
 
 import base64
+import html
 import json
 import re
 from io import BytesIO
 
 from PIL import Image
 from sphinx.util import logging
+
+from minigpt.course.exercises import Question, find
+from minigpt.course.source import HEAD
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +31,10 @@ STATE = "application/vnd.jupyter.widget-state+json"
 MARKS = re.compile(
     r"^[ \t]*(#\|.*|### (BEGIN|END) SOLUTION)[ \t]*\n?", re.MULTILINE
 )
+BLANK = re.compile(
+    r"^([ \t]*)### BEGIN SOLUTION.*?### END SOLUTION", re.MULTILINE | re.DOTALL
+)
+YOURS = r"\1# … yours to write"
 LINK = re.compile(
     r"\[([^\]]+)\]\((?:[^)\s]*/)?(\w+)\.(?:ipynb|md)(?:#[^)\s]*)?\)"
 )
@@ -49,6 +59,8 @@ def prepare(notebook, planned=(), docname=""):
     notebook["metadata"].setdefault("language_info", language)
     for cell in notebook["cells"]:
         cell["source"] = text(cell["source"])
+    notebook["cells"] = list(with_exercises(notebook["cells"]))
+    for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["source"] = MARKS.sub("", cell["source"]).strip("\n")
             fold(cell)
@@ -61,6 +73,54 @@ def prepare(notebook, planned=(), docname=""):
         for output in cell.get("outputs", []):
             size_figure(output)
     embed_widgets(notebook, docname)
+
+
+def with_exercises(cells):
+    """The cells, with folded hints and solutions where they belong."""
+    waiting = []
+    for cell in cells:
+        shown, *whole = blank(cell)
+        yield shown
+        asked = []
+        if cell["cell_type"] == "markdown":
+            heads = [(m[1], m[2]) for m in HEAD.finditer(cell["source"])]
+            waiting += [id for kind, id in heads if kind == "Exercise"]
+            asked = [id for kind, id in heads if kind == "Question"]
+        elif whole:
+            asked, waiting = waiting, []
+        if asked:
+            folded = "\n\n".join(map(hints, asked))
+            yield {"cell_type": "markdown", "metadata": {}, "source": folded}
+        yield from whole
+
+
+def hints(id):
+    """What helps with one exercise or question: <details> without scripts."""
+    entry = find(id)
+    parts = [(f"Hint {n} for", hint) for n, hint in enumerate(entry.hints, 1)]
+    if isinstance(entry, Question):
+        parts.append(("Answer to", f"{entry.answer}. {entry.why}"))
+    return "\n\n".join(
+        f"<details><summary>{what} <code>{id}</code></summary>"
+        f"<p>{html.escape(words)}</p></details>"
+        for what, words in parts
+    )
+
+
+def blank(cell):
+    """A cell with a solution -> it with blanks, then all of it to unfold."""
+    if cell["cell_type"] != "code" or not BLANK.search(cell["source"]):
+        return [cell]
+    shown = {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": BLANK.sub(YOURS, cell["source"]),
+    }
+    tags = cell.setdefault("metadata", {}).setdefault("tags", [])
+    tags.append("solution")
+    return [shown, cell]
 
 
 def text(source):
