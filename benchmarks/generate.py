@@ -9,7 +9,9 @@ product, and says which part of that bound GPT-2 small's shape reaches: for
 each token every weight must be read once. It also measures the time of one
 token against the length of the text, with and without the cache.
 
-The record goes to notebooks/results/generate.json; chapter 11 draws it.
+The record goes to notebooks/results/generate.json; chapter 11 draws it. On a
+busy machine small models suffer most: measure parts of it when it is quiet,
+such as `--parts "by length"`; the record says what the load was.
 """
 
 import os
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from common import RESULTS, alternate, save, today, versions
+from common import RESULTS, alternate, read, save, today, versions
 
 from minigpt.cache import new_cache
 from minigpt.gpt import GPT, GPTConfig
@@ -45,8 +47,8 @@ GREEDY = Sampling(temperature=0)
 class Arguments:
     """Compare the speed of writing text."""
 
-    models: tuple[str, ...] = tuple(SHAPES)
-    """Which shapes to measure."""
+    parts: tuple[str, ...] = (*SHAPES, "by length")
+    """What to measure; the record keeps its other parts."""
     prompt: int = 16
     """Tokens of the prompt."""
     n: int = 100
@@ -150,7 +152,7 @@ def compare(name, a):
     model = with_weights_of(hugging, config)
     generator = torch.Generator().manual_seed(1)
     idx = torch.randint(config.vocab_size, (1, a.prompt), generator=generator)
-    read, n_bytes = memory_product()
+    product, n_bytes = memory_product()
     contestants = {
         "minigpt": writer(Decoder(model), idx, a.n),
         "as taught": writer(model, idx, a.n),
@@ -158,8 +160,10 @@ def compare(name, a):
     }
     tokens = {who: write() for who, write in contestants.items()}
     assert tokens["minigpt"] == tokens["transformers"] == tokens["as taught"]
-    times = alternate(contestants | {"memory": read}, rounds=a.rounds, calls=1)
-    speed = {who: a.n / times[who] for who in contestants}
+    times = alternate(
+        contestants | {"memory": product}, rounds=a.rounds, calls=1
+    )
+    speed = {who: a.n / times[who] for who in tokens}
     bandwidth = n_bytes / times["memory"]
     weights = sum(p.nbytes for p in model.parameters())
     weights -= model.position.weight.nbytes  # one row of it is read
@@ -201,44 +205,51 @@ def by_length(a):
 
 
 def report(record):
-    """The figures, each beside what it should reach."""
+    """The figures of every part, and how busy the machine was."""
     for name, x in record["models"].items():
-        print(name)
+        print(f"{name} (load {x['load'][0]} before, {x['load'][1]} after)")
         for who in ("minigpt", "as taught", "transformers"):
             print(f"  {who:14} {x[who]:8.1f} tokens/s")
+        taught, bandwidth = x["ratio_as_taught"], x["bandwidth"] / 1e9
+        print(f"  ratio {x['ratio']:.2f} (as taught {taught:.2f})")
         print(
-            f"  ratio {x['ratio']:.2f} (as taught {x['ratio_as_taught']:.2f})"
-        )
-        print(
-            f"  {x['bandwidth'] / 1e9:.1f} GB/s read by a product; "
+            f"  {bandwidth:.1f} GB/s read by a product; "
             f"{x['of_bandwidth']:.0%} of that reached"
         )
-    curve = record["by_length"]
-    for kind in ("naive", "cached"):
-        values = curve[kind]
+    curve = record.get("by_length", {})
+    for kind in ("naive", "cached") if curve else ():
+        first, last = curve[kind][0], curve[kind][-1]
         print(
-            f"{kind}: {values[0]:.2f} to {values[-1]:.2f} ms for token "
-            f"{LENGTHS[0]} to {LENGTHS[-1]}, {values[-1] / values[0]:.1f} x"
+            f"{kind}: {first:.2f} to {last:.2f} ms for token {LENGTHS[0]} to "
+            f"{LENGTHS[-1]}, {last / first:.1f} x (load {curve['load']})"
         )
 
 
 def main(a):
     torch.set_num_threads(a.threads)
-    before = os.getloadavg()[0]
-    record = {
-        "command": " ".join(["python benchmarks/generate.py", *sys.argv[1:]]),
-        "date": today(),
-        "versions": versions() | {"transformers": transformers_version()},
-        "threads": a.threads,
-        "prompt": a.prompt,
-        "n": a.n,
-        "seed": 0,
-        "models": {name: compare(name, a) for name in a.models},
-        "by_length": by_length(a),
-    }
-    record["load"] = [round(before, 2), round(os.getloadavg()[0], 2)]
+    record = read(a.out) or {"models": {}}
+    for part in a.parts:
+        before = os.getloadavg()[0]
+        found = by_length(a) if part == "by length" else compare(part, a)
+        found |= {
+            "command": command(),
+            "date": today(),
+            "versions": versions() | {"transformers": transformers_version()},
+            "threads": a.threads,
+            "load": [round(before, 2), round(os.getloadavg()[0], 2)],
+        }
+        if part == "by length":
+            record["by_length"] = found
+        else:
+            record["models"][part] = found
+        save(a.out, record)
     report(record)
-    save(a.out, record)
+
+
+def command():
+    """How this run was called."""
+    words = ["python benchmarks/generate.py", *sys.argv[1:]]
+    return " ".join(words)
 
 
 def transformers_version():
