@@ -247,9 +247,12 @@ def main(a):
 
 
 def command():
-    """How this run was called."""
-    words = ["python benchmarks/generate.py", *sys.argv[1:]]
-    return " ".join(words)
+    """How this run was called, but for where its record went."""
+    words = sys.argv[1:]
+    if "--out" in words:
+        place = words.index("--out")
+        words = words[:place] + words[place + 2 :]
+    return " ".join(["python benchmarks/generate.py", *words])
 
 
 def transformers_version():
