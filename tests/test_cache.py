@@ -12,6 +12,7 @@ from minigpt.gpt import GPT, GPTConfig
 from minigpt.run.decode import Decoder, is_plain
 from minigpt.sample import Sampling, generate, next_logits, pad_prompts
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = GPTConfig(vocab_size=40, block_size=16, n_layer=3, n_head=2, n_embd=16)
 EVERY = {
     "-".join(map(str, x)): replace(
@@ -29,14 +30,6 @@ EVERY = {
 SOME = {name: EVERY[name] for name in list(EVERY)[::7]}
 every_config = pytest.mark.parametrize("config", EVERY.values(), ids=EVERY)
 some_configs = pytest.mark.parametrize("config", SOME.values(), ids=SOME)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # a second one only costs time at this size
-    yield
-    torch.set_num_threads(before)
 
 
 PROMPTS = [[5], list(range(16)), [7, 7, 1], [9, 8, 7, 6, 5]]

@@ -260,8 +260,10 @@ def test_a_configuration_that_lies_is_refused(tmp_path, changes, word):
 
 
 def test_a_good_configuration_with_a_seal_opens(tmp_path):
-    seal_with(tmp_path / "m", GPT(SMALL))
-    state.open_model(tmp_path / "m")
+    model = GPT(SMALL)
+    seal_with(tmp_path / "m", model)
+    opened = state.open_model(tmp_path / "m")[0]
+    assert opened.config == SMALL
 
 
 def test_checking_costs_no_memory():

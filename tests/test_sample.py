@@ -36,16 +36,9 @@ from minigpt.sample import (
 )
 from minigpt.tokenizer import BPETokenizer, CharTokenizer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = GPTConfig(vocab_size=30, block_size=12, n_layer=2, n_head=2, n_embd=16)
 GREEDY = Sampling(temperature=0)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # a second one only costs time at this size
-    yield
-    torch.set_num_threads(before)
 
 
 def some_model(config=CONFIG):
