@@ -5,6 +5,32 @@
 import torch
 
 
+def check_fits(cache, k):
+    """Refuse keys (B, H, T, D) that do not continue what a cache holds.
+
+    Raises:
+        ValueError: too many tokens, or another shape, dtype or device.
+    """
+    room = cache.block_size - cache.offset
+    if k.size(2) > room:
+        raise ValueError(
+            f"the cache has room for {room} of its {cache.block_size} tokens, "
+            f"got {k.size(2)} more: reset() it, or make a longer one"
+        )
+    if cache.keys is None:
+        return
+    B, H, _, D = cache.keys.shape
+    held, got = (B, H, D), (*k.shape[:2], k.size(3))
+    if held != got:
+        raise ValueError(
+            "the cache was made for (batch, heads, head_dim) = "
+            f"{held}, got {got}: each model and batch needs its own"
+        )
+    held, got = (cache.keys.dtype, cache.keys.device), (k.dtype, k.device)
+    if held != got:
+        raise ValueError(f"the cache was made for {held}, got {got}")
+
+
 class KVCache:
     """Keys and values of one layer, kept while a text grows.
 
@@ -54,32 +80,6 @@ class KVCache:
         self.offset = b
         seen = None if self.mask is None else self.mask[:, :b]
         return self.keys[:, :, :b], self.values[:, :, :b], seen
-
-
-def check_fits(cache, k):
-    """Refuse keys (B, H, T, D) that do not continue what a cache holds.
-
-    Raises:
-        ValueError: too many tokens, or another shape, dtype or device.
-    """
-    room = cache.block_size - cache.offset
-    if k.size(2) > room:
-        raise ValueError(
-            f"the cache has room for {room} of its {cache.block_size} tokens, "
-            f"got {k.size(2)} more: reset() it, or make a longer one"
-        )
-    if cache.keys is None:
-        return
-    B, H, _, D = cache.keys.shape
-    held, got = (B, H, D), (*k.shape[:2], k.size(3))
-    if held != got:
-        raise ValueError(
-            "the cache was made for (batch, heads, head_dim) = "
-            f"{held}, got {got}: each model and batch needs its own"
-        )
-    held, got = (cache.keys.dtype, cache.keys.device), (k.dtype, k.device)
-    if held != got:
-        raise ValueError(f"the cache was made for {held}, got {got}")
 
 
 def new_cache(model):

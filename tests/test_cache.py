@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from minigpt.cache import KVCache, cache_bytes, multiplications, new_cache
+from minigpt.course.exercises import find
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.run.decode import Decoder, is_plain
 from minigpt.sample import Sampling, generate, next_logits, pad_prompts
@@ -325,6 +326,41 @@ def test_memory_is_what_the_formula_says(B, dtype):
 def test_gpt3_needs_ten_gigabytes_for_a_text():
     gpt3 = GPTConfig(block_size=2048, n_layer=96, n_head=96, n_embd=12288)
     assert cache_bytes(gpt3, dtype=torch.float16) == 2 * 96 * 2048 * 12288 * 2
+
+
+# ---- the chapter's questions, tried
+
+
+def test_a_prompt_of_ten_and_five_new_tokens_pass_as_the_answer_says():
+    passed, model = [], some_model()
+    model.register_forward_pre_hook(lambda m, x: passed.append(x[0].size(1)))
+    texts(model, tokens(1, 10), n=5, cache=new_cache(model))
+    assert sum(passed) == find("cache.predict-passes").answer
+
+
+@torch.no_grad()
+def test_with_offset_as_start_only_rows_with_padding_change(monkeypatch):
+    model = some_model()
+    idx, mask = pad_prompts([[5, 6, 7], list(range(8)), [11]])
+    new = tokens(3, 1)
+
+    def after(cache):
+        model(idx, mask=mask, cache=cache)
+        return cache[0].start, model(new, cache=cache)
+
+    right, logits = after(new_cache(model))
+    assert right.flatten().tolist() == [3, 8, 1]
+    monkeypatch.setattr(KVCache, "start", property(lambda self: self.offset))
+    wrong, others = after(new_cache(model))
+    assert wrong == find("cache.break-start").answer
+    moved = (logits - others).abs().amax((1, 2))
+    assert moved[1] < 1e-5 and moved[0] > 0.1 and moved[2] > 0.1
+
+
+def test_more_heads_take_no_more_memory():
+    assert find("cache.predict-heads").answer == "b"
+    sizes = {cache_bytes(replace(CONFIG, n_head=n)) for n in (1, 2, 4)}
+    assert len(sizes) == 1
 
 
 # ---- the decoder of the command line

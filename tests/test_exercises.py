@@ -30,7 +30,6 @@ CHAPTERS = {
     for path in chapters(ROOT)
     if (name := module_name(read(path))) in exercises.modules()
 }
-NOT_YET = {"cache"}  # blanks whose checks are to come
 EVERY = [e for name in CHAPTERS for e in exercises.of(name)]
 BLANKS = [e for e in EVERY if isinstance(e, Exercise)]
 QUESTIONS = [e for e in EVERY if isinstance(e, Question)]
@@ -127,7 +126,7 @@ def test_every_chapter_with_blanks_has_exercises():
         for nb in map(read, chapters(ROOT))
         if any(MARKS[0] in cell.source for cell in nb.cells)
     }
-    assert blank - NOT_YET == set(exercises.modules())
+    assert blank == set(exercises.modules())
 
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)

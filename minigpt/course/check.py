@@ -162,6 +162,8 @@ def _file(exercise, answer) -> str:
         answer = answer.func
     for part in exercise.target.split(".")[1:]:
         answer = getattr(answer, part, None)
+    if isinstance(answer, property):
+        answer = answer.fget
     answer = inspect.unwrap(answer) if callable(answer) else answer
     code = getattr(answer, "__code__", None)
     return code.co_filename if code else ""
