@@ -2,6 +2,7 @@
 
 import json
 import math
+import platform
 import random
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from minigpt.multihead import MultiHeadAttention
 from minigpt.run import Eval, ExportModel, Train, corpus, log, loop, probes
 from minigpt.run import options as run_options
 from minigpt.run.export import export_model, load_model
-from minigpt.run.fast import FusedAttention
+from minigpt.run.fast import FusedAttention, keep_memory
 from minigpt.run.measure import evaluate as measure
 from minigpt.train import Recipe
 
@@ -463,6 +464,32 @@ def test_fused_attention_is_the_taught_one():
     record = []
     fused(x, record=record)
     assert record[0].shape == (2, 3, 9, 9), "the taught way when asked"
+
+
+def test_fused_attention_in_bfloat16_is_the_taught_one():
+    """As near as bfloat16 can tell, forward and backward."""
+    torch.manual_seed(0)
+    taught, fused = MultiHeadAttention(24, 3), FusedAttention(24, 3)
+    fused.load_state_dict(taught.state_dict())
+    x = torch.randn(2, 9, 24)
+    with torch.autocast("cpu", torch.bfloat16):
+        pairs = [m(x) for m in (fused, taught)]
+    assert pairs[0].dtype == torch.bfloat16
+    torch.testing.assert_close(*pairs, atol=0.01, rtol=0.02)
+    for y in pairs:
+        y.float().square().sum().backward()
+    gradients = [m.qkv.weight.grad for m in (fused, taught)]
+    error = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+    assert 0 < error < 0.02
+    moved = x.clone()
+    moved[:, 6:] += 1
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(fused(moved)[:, :6], pairs[0][:, :6]), "causal"
+
+
+def test_memory_is_kept_where_glibc_is():
+    glibc = platform.libc_ver()[0] == "glibc"
+    assert keep_memory() is glibc
 
 
 def test_fused_attention_drops_outputs_only():

@@ -1,12 +1,18 @@
-"""The same attention, faster: PyTorch's fused kernel."""
+"""The same attention, faster, and memory that a run keeps."""
 
+import ctypes
+import sys
+
+import torch
 import torch.nn.functional as F
 
-from minigpt.multihead import MultiHeadAttention, join_heads, split_heads
+from minigpt.multihead import MultiHeadAttention, join_heads
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names for mallopt
 
 
 class FusedAttention(MultiHeadAttention):
-    """`MultiHeadAttention` by `scaled_dot_product_attention`.
+    """`MultiHeadAttention` in fewer passes over memory.
 
     It has the same parameters and gives the same numbers (the tests compare
     them); with a mask, a cache or a record it is the taught one. In training
@@ -17,9 +23,44 @@ class FusedAttention(MultiHeadAttention):
     def forward(self, x, *, mask=None, cache=None, record=None):
         if not (mask is cache is record is None):
             return super().forward(x, mask=mask, cache=cache, record=record)
-        q, k, v = (
-            split_heads(part, self.n_head)  # (B, H, T, D)
-            for part in self.qkv(x).chunk(3, dim=-1)
-        )
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        B, T, _ = x.shape
+        qkv = self.qkv(x).view(B, T, 3, self.n_head, -1)
+        if qkv.dtype == torch.bfloat16 and qkv.device.type == "cpu":
+            y = half_attention(qkv)
+        else:
+            q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.dropout(self.proj(join_heads(y)))
+
+
+def half_attention(qkv):
+    """(B, T, 3, H, D) bfloat16 -> (B, H, T, D), causal.
+
+    On a CPU three products in bfloat16 take a third of the time of PyTorch's
+    fused kernel; softmax adds up in float32 and keeps its result in bfloat16,
+    as the product that follows would have it.
+    """
+    B, T, _, H, D = qkv.shape
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).reshape(3, B * H, T, D).unbind(0)
+    future = torch.full((T, T), -torch.inf, dtype=qkv.dtype).triu(1)
+    with torch.autocast("cpu", enabled=False):
+        scores = torch.baddbmm(future, q, k.mT, alpha=D**-0.5)  # (B·H, T, T)
+        y = scores.softmax(-1) @ v  # (B·H, T, D)
+    return y.view(B, H, T, D)
+
+
+def keep_memory():
+    """Lets this process keep the memory it frees; True where that worked.
+
+    glibc gives large freed blocks back to the system and asks for them again
+    at the next step, and the system fills them with zeros each time. Other
+    systems have other allocators: there, nothing is done.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library than glibc
+        return False
+    kept = mallopt(M_MMAP_THRESHOLD, 2**30) == 1
+    return mallopt(M_TRIM_THRESHOLD, 2**31 - 1) == 1 and kept

@@ -21,7 +21,7 @@ from minigpt.gpt import GPT
 from minigpt.multihead import MultiHeadAttention
 from minigpt.run import corpus, probes, state
 from minigpt.run.checkpoint import write_atomically
-from minigpt.run.fast import FusedAttention
+from minigpt.run.fast import FusedAttention, keep_memory
 from minigpt.run.log import Log, NoLog, draw_curve, read
 from minigpt.run.options import (
     NOT_STORED,
@@ -72,6 +72,7 @@ def run(options: Train) -> int:
     """`python -m minigpt train`: the exit code of the run."""
     if options.threads:
         torch.set_num_threads(options.threads)
+    keep_memory()
     try:
         with team(options.device) as members:
             if members.leads:

@@ -107,12 +107,12 @@ MAY_CHANGE = NOT_STORED + (
 PRESETS = {
     "none": {},
     "reference": {
-        "tokenizer": "bpe", "n_vocab": 2048,
-        "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 192,
-        "dropout": 0.1, "steps": 10_000, "batch_size": 24, "micro_batch": 24,
-        "peak": 2e-3, "floor": 1e-4, "warmup": 300, "weight_decay": 0.1,
+        "tokenizer": "bpe", "n_vocab": 2048, "bias": False,
+        "block_size": 256, "n_layer": 6, "n_head": 4, "n_embd": 192,
+        "steps": 15_000, "batch_size": 12, "micro_batch": 12,
+        "peak": 2.5e-3, "floor": 2e-5, "warmup": 300, "weight_decay": 0.2,
         "bf16": True, "seed": 1,
-        "eval_every": 500, "save_every": 100, "probes": 10,
+        "eval_every": 750, "save_every": 250, "probes": 10,
     },
 }  # fmt: skip
 
