@@ -4,15 +4,32 @@ mathml.py     LaTeX -> MathML while the book is built (no engine in a page)
 notebooks.py  what a notebook shows on its page, without changing the file
 outputs.py    figures get their alt text and size, widgets their container
 picture.py    the picture of the architecture, its parts linked to chapters
+playground.py the course's model running in a page
 site.py       which scripts and styles a page loads, kept small
 """
 
-from . import mathfont, mathml, notebooks, outputs, picture, site
+from . import (
+    mathfont,
+    mathml,
+    notebooks,
+    outputs,
+    picture,
+    playground,
+    site,
+)
 
 
 def setup(app):
     """Register every part with Sphinx."""
-    for part in (mathfont, mathml, notebooks, outputs, picture, site):
+    for part in (
+        mathfont,
+        mathml,
+        notebooks,
+        outputs,
+        picture,
+        playground,
+        site,
+    ):
         part.setup(app)
     return {
         "version": "1",

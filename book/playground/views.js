@@ -1,0 +1,312 @@
+// What the playground shows, part by part. Each part is { el, … } and changes
+// only when it is told to; tokens go into the page as text nodes.
+
+// Percent with three digits that count.
+function pgPercent(x) {
+  if (x === 0) return "0 %";
+  if (x < 0.00001) return "< 0.001 %";
+  return `${(100 * x).toFixed(x < 0.001 ? 3 : x < 0.0995 ? 2 : 1)} %`;
+}
+
+// One token as text: a special one by its name, bytes that are no whole
+// character in hexadecimal.
+function pgTokenText(vocabulary, id) {
+  const { tokens, special } = vocabulary;
+  const first = tokens.length - special.length;
+  if (id >= first) return special[id - first];
+  return bpePieces(tokens[id]).map(({ text, byte }) => (text
+    ?? `⟨${byte.toString(16).toUpperCase().padStart(2, "0")}⟩`)).join("");
+}
+
+function pgTitle(text) {
+  return mgEl("h2", { class: "mg-pg-title" }, text);
+}
+
+// --- the tokens of the text -------------------------------------------------
+
+// onPlace(place or null): the reader wants to see what comes after a token.
+function pgTokens({ name, onPlace }) {
+  const summary = mgEl("p", { class: "mg-help" });
+  const host = mgEl("div", {});
+  const readout = mgReadout();
+  const el = mgEl("div", {}, pgTitle("Tokens"), summary, host, readout.el);
+  let key = "";
+  let chips = [];
+  let shown = { ids: [], start: 0, place: 0 };
+
+  function tell(i) {
+    const place = shown.start + i;
+    readout.set(`token ${place + 1} of ${shown.begun.length}: `
+      + `“${mgVisible(name(shown.begun[place]), 40)}”, id `
+      + `${shown.begun[place]}`, { quiet: true });
+  }
+
+  function build() {
+    chips = shown.begun.slice(shown.start).map((id) => mgEl("button", {
+      type: "button", class: "mg-token mg-pg-chip" },
+    mgVisible(name(id), 24)));
+    const strip = mgEl("div", { class: "mg-pg-strip", role: "group",
+      "aria-label": "tokens: arrow keys move, Enter shows what may follow, "
+        + "Escape goes back to the end" }, chips);
+    mgRovingGrid(strip, [chips], { onMove: (_, i) => tell(i),
+      onPin: (_, i) => onPlace(shown.start + i),
+      onUnpin: () => onPlace(null) });
+    host.replaceChildren(strip);
+  }
+
+  function update(state, { written, open, characters }) {
+    shown = state;
+    const now = `${state.start}:${state.begun.join()}`;
+    if (now !== key) build();
+    key = now;
+    chips.forEach((chip, i) => {
+      const place = state.start + i;
+      chip.classList.toggle("mg-pg-written", place >= written);
+      chip.setAttribute("aria-pressed", String(place === state.place));
+    });
+    summary.textContent = pgCount(state, open, characters);
+  }
+
+  return { el, update };
+}
+
+function pgCount({ ids, start, begun }, open, characters) {
+  const words = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  let text = ids.length
+    ? `${words(ids.length, "token")}, ${words(characters, "character")}. `
+    : "No text: a document begins after its end-of-text token. ";
+  if (start) {
+    text += `The model reads the last ${begun.length - start} tokens; the `
+      + `first ${start} have left its window. `;
+  }
+  if (open) {
+    text += `The last ${words(open, "byte")} began a character that is not `
+      + "finished; the text leaves them out. ";
+  }
+  return `${text}Choose a token to see what could follow it.`;
+}
+
+// --- the next token ---------------------------------------------------------
+
+// onChoose(id): the reader puts this token after the place that is shown.
+function pgNext({ name, onChoose }) {
+  const caption = mgEl("caption", {});
+  const body = mgEl("tbody", {});
+  const el = mgEl("div", {}, pgTitle("The next token"),
+    mgEl("div", { class: "mg-pg-frame", tabindex: 0, role: "region",
+      "aria-label": "the next token" },
+    mgEl("table", { class: "mg-pg-next" }, caption, mgEl("thead", {},
+      mgEl("tr", {}, ["token", "model", "with your settings", ""].map(
+        (text) => mgEl("th", { scope: "col" }, text)))), body)),
+    mgEl("p", { class: "mg-help" }, "Grey: what the model gives. Colour: "
+      + "what temperature, top-k and top-p make of it. A token is a button: "
+      + "it puts this token into the text."));
+  let rows = [];
+
+  function row() {
+    const token = mgEl("bdi", { class: "mg-token" });
+    const button = mgEl("button", { type: "button", class: "mg-button" },
+      token);
+    const cells = [mgEl("td", {}), mgEl("td", {})];
+    const model = mgEl("div", { class: "mg-pg-model" });
+    const after = mgEl("div", { class: "mg-pg-after" });
+    const line = { token, button, cells, model, after };
+    button.addEventListener("click", () => onChoose(line.id));
+    line.el = mgEl("tr", {}, mgEl("th", { scope: "row" }, button), cells,
+      mgEl("td", { class: "mg-pg-bars", "aria-hidden": "true" }, model,
+        after));
+    return line;
+  }
+
+  function fill(line, { id, model, after, cut, rank }, next, widest) {
+    line.id = id;
+    line.token.textContent = mgVisible(name(id), 24);
+    line.button.classList.toggle("mg-pg-real", id === next);
+    line.cells[0].textContent = pgPercent(model);
+    line.cells[1].textContent = cut ? `cut by ${cut}` : pgPercent(after);
+    const wide = (x) => `${Math.min(100, (100 * x) / widest)}%`;
+    line.model.style.width = wide(model);
+    line.after.style.width = wide(after);
+    const what = id === next ? ", which the text has here" : "";
+    line.button.title = `id ${id}, place ${rank + 1}${what}`;
+  }
+
+  function update({ lines, bits, keep, place, begun, next }, V) {
+    while (rows.length < lines.length) {
+      rows = [...rows, row()];
+      body.append(rows[rows.length - 1].el);
+    }
+    const widest = Math.max(...lines.map((x) => Math.max(x.model, x.after)));
+    rows.forEach((line, i) => {
+      line.el.hidden = i >= lines.length;
+      if (lines[i]) fill(line, lines[i], next, widest);
+    });
+    const before = begun.slice(Math.max(0, place - 3), place + 1).map(name);
+    caption.textContent = `After “${mgVisible(before.join(""), 40)}”: `
+      + `uncertainty ${bits.toFixed(2)} bits, your settings keep ${keep} of `
+      + `${V} tokens`;
+  }
+
+  return { el, update };
+}
+
+// --- attention --------------------------------------------------------------
+
+// The attention map of the notebooks, drawn anew for each text; the head that
+// was shown and the heads that were pinned stay so.
+function pgAttention() {
+  const host = mgEl("div", { class: "mg-pg-attention" });
+  const el = mgEl("div", {}, pgTitle("Attention of every head"), host);
+  let dispose = () => {};
+
+  function chosen() {
+    const heads = [...host.querySelectorAll(".mg-head")];
+    return { on: heads.findIndex((h) => h.classList.contains("mg-head-on")),
+      pins: ["A", "B"].map((pin) => heads.findIndex(
+        (h) => h.textContent === pin)) };
+  }
+
+  function update(tokens, weights) {
+    const before = chosen();
+    dispose();
+    const values = { tokens, weights };
+    dispose = mgAttentionMap.render({ el: host,
+      model: { get: (key) => values[key] } });
+    const heads = [...host.querySelectorAll(".mg-head")];
+    before.pins.forEach((i) => { if (i >= 0) heads[i].click(); });
+    if (before.on > 0) heads[before.on].dispatchEvent(
+      new PointerEvent("pointerenter"));
+  }
+
+  return { el, update };
+}
+
+// --- logit lens -------------------------------------------------------------
+
+function pgLens({ name, onOpen }) {
+  const frame = mgEl("div", { class: "mg-table-frame", hidden: true,
+    tabindex: 0, role: "region", "aria-label": "logit lens",
+    id: mgId("lens") });
+  const button = mgButton("show", () => {
+    frame.hidden = !frame.hidden;
+    button.setAttribute("aria-expanded", String(!frame.hidden));
+    button.textContent = frame.hidden ? "show" : "hide";
+    if (!frame.hidden) onOpen();
+  }, { "aria-expanded": "false", "aria-controls": frame.id,
+    "aria-label": "logit lens" });
+  const el = mgEl("div", {}, pgTitle("Logit lens"),
+    mgEl("p", { class: "mg-help" }, "What would the model say next if it "
+      + "stopped after each block? For the last 24 tokens, the likeliest "
+      + "token and its probability."), button, frame);
+
+  function cell({ id, p }) {
+    return mgEl("td", { class: "mg-pg-lens",
+      style: { "--share": `${Math.round(60 * p)}%` } },
+    mgEl("bdi", { class: "mg-token" }, mgVisible(name(id), 12)), " ",
+    mgEl("span", { class: "mg-soft" }, pgPercent(p)));
+  }
+
+  function update(rows) {
+    const blocks = rows[0].cells.length - 1;
+    const header = ["after the token", "no block", ...Array.from(
+      { length: blocks }, (_, l) => `block ${l}`)];
+    frame.replaceChildren(mgEl("table", {},
+      mgEl("thead", {}, mgEl("tr", {}, header.map((text) => mgEl("th",
+        { scope: "col" }, text)))),
+      mgEl("tbody", {}, rows.map(({ place, id, cells }) => mgEl("tr", {},
+        mgEl("th", { scope: "row" }, `${place} `, mgEl("bdi",
+          { class: "mg-token" }, mgVisible(name(id), 12))),
+        cells.map(cell))))));
+    frame.scrollTop = frame.scrollHeight; // the end of the text
+  }
+
+  return { el, update, get open() { return !frame.hidden; } };
+}
+
+// --- heads off --------------------------------------------------------------
+
+// onOff(Uint8Array): the heads that shall give zeros; onMeasure(): the loss.
+function pgHeads({ L, H, onOff, onMeasure }) {
+  const off = new Uint8Array(L * H);
+  const readout = mgReadout();
+  const name = (i) => `layer ${Math.floor(i / H)}, head ${i % H}`;
+  const cells = Array.from({ length: L * H }, (_, i) => {
+    const bar = mgEl("span", { class: "mg-pg-change", "aria-hidden": "true" });
+    const text = mgEl("span", {}, "on");
+    const button = mgEl("button", { type: "button", class: "mg-button mg-pg-head",
+      "aria-pressed": "false", "aria-label": `${name(i)}: off` }, text, bar);
+    return { button, text, bar, change: null };
+  });
+  const grid = mgEl("div", { class: "mg-pg-heads", role: "group",
+    "aria-label": "heads: arrow keys move, Enter switches off or on" },
+  Array.from({ length: L }, (_, l) => [mgEl("span", { class: "mg-soft" },
+    `layer ${l}`), mgEl("div", { class: "mg-pg-layer" }, cells.slice(l * H,
+    l * H + H).map(({ button }) => button))]).flat());
+  mgRovingGrid(grid, Array.from({ length: L }, (_, l) => cells.slice(l * H,
+    l * H + H).map(({ button }) => button)), {
+    onMove: (l, h) => tell(l * H + h), onPin: (l, h) => flip(l * H + h) });
+
+  function tell(i) {
+    const { change } = cells[i];
+    const loss = change === null ? "not measured for this text"
+      : `alone switched off, the loss changes by ${pgSigned(change)} nats `
+        + "a token";
+    readout.set(`${name(i)}: ${off[i] ? "off" : "on"}; ${loss}`,
+      { quiet: true });
+  }
+
+  function flip(i) {
+    off[i] = 1 - off[i];
+    forget();
+    onOff(off);
+  }
+
+  // The text or the heads have changed: what was measured no longer holds.
+  function forget() {
+    cells.forEach((cell) => { cell.change = null; });
+    draw();
+  }
+
+  function draw() {
+    const color = mgRamp("diverging");
+    const most = Math.max(1e-9, ...cells.map((c) => Math.abs(c.change ?? 0)));
+    cells.forEach(({ button, text, bar, change }, i) => {
+      button.setAttribute("aria-pressed", String(Boolean(off[i])));
+      text.textContent = off[i] ? "off" : change === null ? "on"
+        : pgSigned(change);
+      bar.style.background = change === null || off[i] ? "transparent"
+        : color(0.5 + change / most / 2);
+    });
+  }
+
+  function update({ error, before, changes, done, of, tokens }) {
+    if (error) {
+      readout.set(error);
+      return;
+    }
+    cells.forEach((cell, i) => {
+      cell.change = i < done ? changes[i] : null;
+    });
+    draw();
+    readout.set(done < of ? `head ${done} of ${of} measured` : "measured: "
+      + `the loss on these ${tokens} tokens is ${before.toFixed(3)} nats a `
+      + "token; each number is its change when that head alone is switched "
+      + "off", { quiet: done < of });
+  }
+
+  const el = mgEl("div", {}, pgTitle("Switch heads off"),
+    mgEl("p", { class: "mg-help" }, "A head that is off gives zeros, here "
+      + "and in all that the page shows and writes. Orange: the loss on your "
+      + "text rises without the head; blue: it falls."),
+    mgEl("div", { class: "mg-bar" }, mgButton("measure every head",
+      onMeasure), mgButton("all heads on", () => {
+      off.fill(0);
+      forget();
+      onOff(off);
+    })), grid, readout.el);
+  return { el, update, forget, draw, get off() { return off; } };
+}
+
+function pgSigned(x) {
+  return `${x > 0 ? "+" : x < 0 ? "−" : ""}${Math.abs(x).toFixed(3)}`;
+}
