@@ -24,8 +24,9 @@ class Generate:
     prompt: tyro.conf.Positional[str] = "-"
     """The text to continue; - reads it from standard input."""
     model: Path = ASSETS
-    """A run's folder, or one with an exported model. Default: the model that
-    the course ships."""
+    """A run's folder, or one with an exported model, or one in Hugging Face's
+    GPT-2 format; gpt2 is the real GPT-2 small (548 MB, downloaded once).
+    Default: the model that the course ships."""
     tokens: int = 200
     """The most tokens to write; an end-of-text token stops earlier."""
     temperature: float = 1.0
@@ -81,12 +82,17 @@ def run(options: Generate) -> int:
 
 
 def open_folder(folder: Path):
-    """-> model and tokenizer of a run or an exported model.
+    """-> model and tokenizer of a run, an exported model, or a GPT-2.
 
     Raises ValueError, with the way out, where there is none.
     """
+    from minigpt.run import gpt2
     from minigpt.run.export import load_model
 
+    if folder == Path("gpt2") and not folder.exists():
+        folder = gpt2.fetch_gpt2()
+    if gpt2.is_gpt2_folder(folder):
+        return gpt2.open_gpt2(folder)
     weights = ("model.safetensors", "best.safetensors")
     if not any((folder / name).exists() for name in weights):
         raise ValueError(
