@@ -1,5 +1,6 @@
 """The learner edition: blanks, own modules, nothing lost."""
 
+import ast
 import json
 import os
 import re
@@ -52,10 +53,10 @@ def solve(folder, name, only=None):
     write(nb, folder / name)
 
 
-def python(folder, code, fails=False):
-    """What a new Python prints that runs `code` in a folder."""
+def run(folder, *arguments, fails=False):
+    """What a new Python, started in a folder, prints."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=folder,
+        [sys.executable, "-W", "ignore", *arguments], cwd=folder,
         capture_output=True, encoding="utf-8", timeout=300, check=False,
         env=os.environ | {"PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
@@ -63,29 +64,75 @@ def python(folder, code, fails=False):
     return done.stderr if fails else done.stdout
 
 
-TRAIN = """
-import hashlib, torch, minigpt.gpt as gpt
-from minigpt.bigram import fit, sample
-from minigpt.data import get_batch
-from minigpt.tokenizer import BPETokenizer
+def python(folder, code, *arguments, **options):
+    """What a new Python prints that runs `code` in a folder."""
+    return run(folder, "-c", code, *arguments, **options)
 
-print(gpt.__file__)
+
+TRAIN = """
+import hashlib, importlib, sys, torch
+from minigpt.bigram import fit, sample
+from minigpt.cache import new_cache
+from minigpt.data import get_batch
+from minigpt.gpt import GPT, GPTConfig
+from minigpt.sample import Sampling, generate
+from minigpt.tokenizer import BPETokenizer
+from minigpt.train import Recipe, score, train
+
+print([importlib.import_module(f"minigpt.{x}").__file__ for x in sys.argv[1:]])
 text = "the cat sat on the mat, then the hat sat on the cat. " * 40
 tokenizer = BPETokenizer.train(text, 265, progress=False)
 ids = torch.tensor(tokenizer.encode(text))
-dice = torch.Generator().manual_seed(0)
 torch.manual_seed(0)
-config = gpt.GPTConfig(vocab_size=265, block_size=16, n_layer=2, n_head=2,
-                       n_embd=16)
-model = gpt.GPT(config)
-losses = fit(model, lambda: get_batch(
-    ids, block_size=16, batch_size=4, generator=dice), steps=5)
+config = GPTConfig(vocab_size=265, block_size=16, n_layer=2, n_head=2,
+                   n_embd=16)
+model, losses = GPT(config), []
+dice = torch.Generator().manual_seed(0)
+print(fit(model, lambda: get_batch(
+    ids, block_size=16, batch_size=4, generator=dice), steps=3))
+train(model, ids, Recipe(steps=5, warmup=2, batch_size=4, peak=1e-2),
+      block_size=16, callback=lambda step, loss, *_: losses.append(loss))
+print(losses, score(model, ids[:200], block_size=16))
 digest = hashlib.sha256()
 for name, p in sorted(model.state_dict().items()):
     digest.update(name.encode() + p.numpy().tobytes())
-print(losses, digest.hexdigest())
+print(digest.hexdigest())
+model.eval()
+cache, told = new_cache(model), []
+for new, probability in generate(
+    model, ids[None, :4], n=20, sampling=Sampling(temperature=0.9, top_k=40),
+    generator=dice, cache=cache,  # 4 + 20: past the context too
+):
+    told.append((new.item(), probability.item()))
+digest = hashlib.sha256(cache[-1].keys.numpy().tobytes())
+print(told, cache[0].offset, digest.hexdigest())
+print(repr(tokenizer.decode([i for i, _ in told])))
 out = sample(model, ids[None, :4], 20, dice, block_size=16)
 print(repr(tokenizer.decode(out[0].tolist())))
+"""
+
+WORK = """
+import linecache, sys
+from pathlib import Path
+from minigpt.course import exercises
+from minigpt.course.check import check
+from minigpt.course.edition import begin
+from minigpt.course.notebooks import module_name, read
+from minigpt.course.source import is_exported
+
+begin()
+nb, names = read(Path(sys.argv[1])), {"__name__": "__main__"}
+for place, cell in enumerate(nb.cells):
+    if is_exported(cell):
+        file = f"<cell {place}>"
+        lines = cell.source.splitlines(True)
+        linecache.cache[file] = (1, None, lines, file)
+        exec(compile(cell.source, file, "exec"), names)
+for entry in exercises.of(module_name(nb)):
+    asked = hasattr(entry, "answer")  # a question
+    given = entry.answer if asked else names[entry.name]
+    result = check(entry.id, given)
+    assert result.status == "passed", result
 """
 
 
@@ -193,9 +240,36 @@ def test_who_solves_everything_owns_a_package_equal_to_the_course(mine):
     first, *_ = files.splitlines()
     for module in WITH_BLANKS.values():
         assert module in first
-    theirs, yours = python(ROOT / "notebooks", TRAIN), python(mine, TRAIN)
-    assert theirs.splitlines()[1:] == yours.splitlines()[1:], "bit for bit"
-    assert str(mine) in yours and str(mine) not in theirs
+    equal_bit_for_bit(mine, own=WITH_BLANKS.values())
+
+
+def equal_bit_for_bit(folder, own):
+    """Trains and writes as the course's package; `own` are the learner's."""
+    theirs = python(ROOT / "notebooks", TRAIN)
+    yours = python(folder, TRAIN, *own)
+    files, *rest = yours.splitlines()
+    assert rest == theirs.splitlines()[1:] and len(rest) == 6, "bit for bit"
+    expected = [folder / "minigpt" / f"{name}.py" for name in own]
+    assert [Path(x) for x in ast.literal_eval(files)] == expected
+
+
+@pytest.mark.slow
+def test_a_learner_goes_through_the_course_chapter_by_chapter(mine):
+    command, done = ["-m", "minigpt", "course"], []
+    for name, module in WITH_BLANKS.items():
+        solve(mine, name)
+        first, *said = python(mine, WORK, name).splitlines()
+        assert all(x in first for x in done), "each runs on those before"
+        assert not said
+        assert f"wrote {module}.py" in run(mine, *command, "export", name[:2])
+        done.append(module)
+    table = run(mine, *command, "status").splitlines()
+    for name, module in WITH_BLANKS.items():
+        [line] = [x for x in table if x.startswith(name[:2])]
+        n = len(exercises.of(module))
+        assert f"{n} of {n} passed  " in line
+        assert line.endswith(f"{module}: yours")
+    equal_bit_for_bit(mine, own=done)
 
 
 def test_who_solves_some_goes_on_with_the_courses(mine, capsys):
