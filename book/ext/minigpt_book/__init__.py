@@ -5,6 +5,7 @@ notebooks.py  what a notebook shows on its page, without changing the file
 outputs.py    figures get their alt text and size, widgets their container
 picture.py    the picture of the architecture, its parts linked to chapters
 playground.py the course's model running in a page
+rungs.py      the recorded ladder as a table with bars
 site.py       which scripts and styles a page loads, kept small
 """
 
@@ -15,6 +16,7 @@ from . import (
     outputs,
     picture,
     playground,
+    rungs,
     site,
 )
 
@@ -28,6 +30,7 @@ def setup(app):
         outputs,
         picture,
         playground,
+        rungs,
         site,
     ):
         part.setup(app)
