@@ -1,6 +1,7 @@
 """What the book needs beyond Jupyter Book, as one local Sphinx extension.
 
 mathml.py     LaTeX -> MathML while the book is built (no engine in a page)
+modules.py    the reference of the package, from its docstrings
 notebooks.py  what a notebook shows on its page, without changing the file
 outputs.py    figures get their alt text and size, widgets their container
 picture.py    the picture of the architecture, its parts linked to chapters
@@ -12,6 +13,7 @@ site.py       which scripts and styles a page loads, kept small
 from . import (
     mathfont,
     mathml,
+    modules,
     notebooks,
     outputs,
     picture,
@@ -26,6 +28,7 @@ def setup(app):
     for part in (
         mathfont,
         mathml,
+        modules,
         notebooks,
         outputs,
         picture,
