@@ -36,4 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # where a pipe's encoding lacks a letter of a path, say it in another way
+    sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -13,7 +13,8 @@ import nbformat
 import pytest
 
 from minigpt.__main__ import main
-from minigpt.course import edition, exercises
+from minigpt.course import edition, exercises, notebooks
+from minigpt.course.check import MISSING, Result
 from minigpt.course.notebooks import CourseError, module_name, read, write
 from minigpt.course.source import pieces, put_back, solutions, tasks, turn
 
@@ -53,12 +54,12 @@ def solve(folder, name, only=None):
     write(nb, folder / name)
 
 
-def run(folder, *arguments, fails=False):
+def run(folder, *arguments, fails=False, encoding="utf-8", **env):
     """What a new Python, started in a folder, prints."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", *arguments], cwd=folder,
-        capture_output=True, encoding="utf-8", timeout=300, check=False,
-        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        capture_output=True, encoding=encoding, timeout=300, check=False,
+        env=os.environ | {"PYTHONIOENCODING": encoding} | env,
     )  # fmt: skip
     assert (done.returncode != 0) == fails, done.stderr[-2000:]
     return done.stderr if fails else done.stdout
@@ -410,3 +411,116 @@ def test_an_edition_without_the_course_says_what_to_install(mine):
         "import minigpt"
     )
     assert "pip install -r requirements.txt" in python(mine, code, fails=True)
+
+
+# ---- other systems: what of Windows can be tried on any
+
+NARROW = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+COMMANDS = """
+import locale, sys, warnings
+from minigpt.__main__ import main
+
+assert locale.getpreferredencoding(False) != "utf-8"
+warnings.filterwarnings("error", category=EncodingWarning, module="minigpt")
+for command in (["start", "."], ["export", "05"], ["status"],
+                ["reset", "5"], ["release", "classroom"]):
+    assert main(["course", *command]) == 0, command
+"""
+RESERVED = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)),
+            *(f"lpt{n}" for n in range(10))}  # fmt: skip
+ONLY_POSIX = {"fcntl", "grp", "pwd", "resource", "signal", "termios"}
+
+
+def test_no_text_file_depends_on_the_systems_encoding(mine):
+    solve(mine, "05_position.ipynb")
+    flags = ["-X", "warn_default_encoding", "-c", COMMANDS]
+    said = run(mine, *flags, **NARROW)
+    assert "wrote position.py" in said and "wrote 05_position" in said
+    made = mine / "minigpt" / "old1_position.py"
+    course = (ROOT / "minigpt" / "position.py").read_text(encoding="utf-8")
+    assert plain(made.read_text(encoding="utf-8")) == plain(course)
+    for path in mine.rglob("*.ipynb"):
+        assert b"\r" not in path.read_bytes()
+
+
+def test_a_path_with_letters_that_the_output_lacks(tmp_path):
+    folder = tmp_path / "Łódź"
+    command = ["-m", "minigpt", "course", "start", str(folder)]
+    said = run(tmp_path, *command, encoding="cp1252")
+    assert "\\u0141\xf3d\\u017a" in said and "wrote 01_tok" in said
+    assert (folder / "01_tokenizer.ipynb").exists()
+
+
+def test_file_names_are_names_on_every_system(fresh, tmp_path):
+    assert main(["course", "release", str(tmp_path / "c")]) == 0
+    for top in (fresh, tmp_path / "c"):
+        names = [p.relative_to(top).as_posix() for p in top.rglob("*")]
+        assert len({n.lower() for n in names}) == len(names) > 10
+        assert max(map(len, names)) < 100
+        for name in names:
+            for part in name.split("/"):
+                assert not re.search(r'[<>:"|?*\\\x00-\x1f]|[. ]$', part)
+                assert part.split(".")[0].lower() not in RESERVED
+
+
+def test_nothing_that_only_posix_has_is_used():
+    for path in (ROOT / "minigpt" / "course").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = [a.name for a in getattr(node, "names", [])]
+            names.append(getattr(node, "module", None) or "")
+            used = {str(n).split(".")[0] for n in names}
+            assert not used & ONLY_POSIX, path.name
+            called = (
+                ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+            )
+            assert called not in {"os.fork", "os.getuid", "os.killpg"}
+
+
+def test_a_file_that_another_program_reads_is_waited_for(tmp_path, monkeypatch):
+    left, replace = [1, 2], os.replace
+
+    def busy(old, new):
+        if left:
+            left.pop()
+            raise PermissionError("used by another process")
+        return replace(old, new)
+
+    monkeypatch.setattr(os, "replace", busy)
+    notebooks.replace_text(tmp_path / "a.txt", "ä\n")
+    assert (tmp_path / "a.txt").read_bytes() == "ä\n".encode()
+    left[:] = range(9)
+    with pytest.raises(PermissionError):
+        notebooks.replace_text(tmp_path / "a.txt", "b")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"], "nothing is left"
+
+
+def test_a_check_answers_where_nothing_can_be_noted(mine, monkeypatch, capsys):
+    def full(folder, progress):
+        raise OSError("no space left")
+
+    monkeypatch.chdir(mine)
+    monkeypatch.setattr(edition, "save_progress", full)
+    edition._record(Result("tokenizer.char"), MISSING)
+    assert "not noted for `course status`: no sp" in capsys.readouterr().out
+
+
+def test_the_reference_is_known_by_any_of_its_names(tmp_path):
+    link = tmp_path / "link"
+    try:
+        link.symlink_to(ROOT, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system lets nobody make a link")
+    said = python(
+        tmp_path,
+        "from minigpt.tokenizer import merge_pair as answer\n"
+        "from minigpt.course.check import check\n"
+        "print(answer.__code__.co_filename)\n"
+        "mine = lambda word, pair: answer(word, pair)\n"
+        "print(check('tokenizer.merge', answer).status)\n"
+        "print(check('tokenizer.merge', mine).status)\n",
+        PYTHONPATH=str(link),
+    )
+    file, *statuses = said.splitlines()
+    assert Path(file) == link / "minigpt" / "tokenizer.py"
+    assert statuses == ["refused", "refused"]

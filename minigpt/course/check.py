@@ -21,7 +21,7 @@ from minigpt.course.exercises import (
     find,
     of,
 )
-from minigpt.course.limits import one_thread
+from minigpt.course.limits import one_thread, real_file
 from minigpt.course.notebooks import module_name, read
 from minigpt.course.source import definition, put_back, solutions, tasks, turn
 from minigpt.course.trial import REFUSED, Example, Stop, Trial, tell
@@ -152,7 +152,8 @@ def _is_fit(exercise, answer, module) -> None:
     if not callable(answer):
         raise Stop("failed", f"expected a function, got {tell(answer)}")
     file = _file(exercise, answer)
-    if file == str(REFERENCE / f"{module}.py") or exercise.id in _ids_in(file):
+    courses = real_file(REFERENCE / f"{module}.py")
+    if real_file(file) == courses or exercise.id in _ids_in(file):
         raise Stop("refused", REFUSED)
 
 

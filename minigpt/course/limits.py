@@ -7,7 +7,9 @@ that cannot be interrupted (a long call into C) is left behind.
 
 import contextlib
 import ctypes
+import functools
 import io
+import os
 import random
 import sys
 import threading
@@ -83,9 +85,10 @@ def _work(call, outcome, watch):
 
     def profile(frame, event, _):
         code = frame.f_code
-        if event == "call" and code.co_filename == watch:
+        if event == "call" and real_file(code.co_filename) == file:
             outcome.ran.add(code.co_qualname)
 
+    file = real_file(watch) if watch else None
     if watch:
         sys.setprofile(profile)
     try:
@@ -94,6 +97,12 @@ def _work(call, outcome, watch):
         outcome.error = error
     finally:
         sys.setprofile(None)
+
+
+@functools.cache
+def real_file(name):
+    """One name for a file that links, or letters' case, give several."""
+    return os.path.normcase(os.path.realpath(name))
 
 
 def _interrupt(thread):

@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,10 +81,21 @@ def replace_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
         os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        _rename(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _rename(old, new, waits=(0.05, 0.2, 0.5)) -> None:
+    """Rename; on Windows a file that another program reads is in the way."""
+    for wait in (*waits, None):
+        try:
+            return os.replace(old, new)
+        except PermissionError:
+            if wait is None:
+                raise
+            time.sleep(wait)
 
 
 def module_name(nb: nbformat.NotebookNode) -> str | None:
