@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from minigpt.run.checkpoint import sync_folder
 
-PIECE = 1 << 20  # bytes read and written at a time
+PIECE = 1 << 16  # bytes read at a time; a break loses what is unread
 PATIENCE = (10, 30)  # seconds for a connection, and between two bytes
 TRIES = 5  # attempts in a row that bring nothing new
 LOST = (requests.RequestException, ConnectionError, TimeoutError)
@@ -89,17 +89,16 @@ def is_intact(remote: Remote, path: Path) -> bool:
 def complete(remote: Remote, part: Path, tries: int, wait: float) -> None:
     """Ask until `part` has all its bytes; `tries` times without any is it."""
     check_room(part, remote.n_bytes - size_of(part))
-    failures = 0
-    while (before := size_of(part)) < remote.n_bytes:
+    failures, most = 0, size_of(part)
+    while size_of(part) < remote.n_bytes:
         try:
             receive(remote, part)
-            failures = 0
         except LOST as error:
-            failures = 0 if size_of(part) > before else failures + 1
+            failures = 0 if size_of(part) > most else failures + 1
+            most = max(most, size_of(part))
             if isinstance(error, Gone) or failures >= tries:
-                raise ConnectionError(
-                    unreachable(remote, part, error)
-                ) from None
+                message = unreachable(remote, part, error)
+                raise ConnectionError(message) from None
             time.sleep(min(wait * 2**failures, 30))
 
 
