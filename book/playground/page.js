@@ -130,7 +130,7 @@ class Playground {
       redraw: () => this.heads?.draw() });
     Object.assign(this, { root, box, serial: 0, ids: [], written: Infinity,
       prompt: [], place: null, writing: false, waiting: false, again: false,
-      took: 0, files: JSON.parse(box.dataset.files) });
+      files: JSON.parse(box.dataset.files) });
     if (location.protocol === "file:") {
       root.append(pgFromDisk());
       return;
@@ -178,7 +178,7 @@ class Playground {
       this.status.set(`This did not work: ${why}`);
       this.rest();
     }
-    this.waiting = false;
+    this.answered();
   }
 
   on_ready({ config, tokens, special, kept }) {
@@ -224,6 +224,13 @@ class Playground {
   typed() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.read(), 120);
+    this.mark();
+  }
+
+  // For whoever drives the page: is everything drawn?
+  mark() {
+    this.root.dataset.busy = String(Boolean(this.timer || this.writing
+      || this.waiting || this.again));
   }
 
   read() {
@@ -231,6 +238,7 @@ class Playground {
     this.timer = null;
     const text = this.editor.area.value;
     if (text.length > PG_LONGEST) {
+      this.mark();
       this.status.set(`The text has ${text.length} characters; this page `
         + `takes at most ${PG_LONGEST}.`);
       return;
@@ -276,8 +284,8 @@ class Playground {
     if (this.timer) this.read();
     this.writing = true;
     this.place = null;
-    this.fresh = true;
     this.editor.busy(true);
+    this.mark();
     if (n > 1) {
       this.editor.stop.focus();
       this.status.set("Writing…");
@@ -323,6 +331,7 @@ class Playground {
     const stopped = document.activeElement === this.editor.stop;
     this.writing = false;
     this.editor.busy(false);
+    this.mark();
     if (stopped) this.editor.go.focus();
   }
 
@@ -336,6 +345,7 @@ class Playground {
       return;
     }
     this.waiting = true;
+    this.mark();
     this.send({ do: "look", place: this.place,
       knobs: { ...this.settings.knobs } });
   }
@@ -343,15 +353,21 @@ class Playground {
   on_state(state) {
     const begin = performance.now();
     if (state.serial === this.serial) this.draw(state);
-    this.took = performance.now() - begin;
-    const pause = this.writing ? Math.max(mgCalm() ? 1000 : 100,
-      4 * this.took) : 0;
-    setTimeout(() => {
-      this.waiting = false;
-      if (!this.again) return;
+    // what is drawn with the next frame counts too
+    requestAnimationFrame(() => setTimeout(() => {
+      const pause = Math.max(mgCalm() ? 1000 : 100,
+        4 * (performance.now() - begin));
+      setTimeout(() => this.answered(), this.writing ? pause : 0);
+    }));
+  }
+
+  answered() {
+    this.waiting = false;
+    if (this.again) {
       this.again = false;
       this.pull();
-    }, pause);
+    }
+    this.mark();
   }
 
   draw(state) {

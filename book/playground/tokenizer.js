@@ -126,14 +126,12 @@ function bpeDecode(tokenizer, ids, { open = false } = {}) {
 
 // How many bytes at the end of `ids` have begun a character, unfinished.
 function bpeOpenBytes(tokenizer, ids) {
-  const bytes = bpeBytes(tokenizer, ids.slice(-4));
+  const tail = ids.slice(-4);
+  const open = bpeDecode(tokenizer, tail, { open: true });
+  if (open === bpeDecode(tokenizer, tail)) return 0;
+  const bytes = bpeBytes(tokenizer, tail);
   for (let n = 1; n <= Math.min(3, bytes.length); n += 1) {
-    const b = bytes[bytes.length - n];
-    if (b < 0x80) return 0;
-    if (b >= 0xc0) {
-      const size = b >= 0xf0 ? 4 : b >= 0xe0 ? 3 : 2;
-      return n < size ? n : 0;
-    }
+    if (bytes[bytes.length - n] >= 0xc0) return n;
   }
   return 0;
 }

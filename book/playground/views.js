@@ -170,12 +170,15 @@ function pgAttention() {
     const before = chosen();
     dispose();
     const values = { tokens, weights };
-    dispose = mgAttentionMap.render({ el: host,
+    // made outside the page, so that no screen reader is told each time
+    const fresh = mgEl("div", {});
+    dispose = mgAttentionMap.render({ el: fresh,
       model: { get: (key) => values[key] } });
-    const heads = [...host.querySelectorAll(".mg-head")];
+    const heads = [...fresh.querySelectorAll(".mg-head")];
     before.pins.forEach((i) => { if (i >= 0) heads[i].click(); });
     if (before.on > 0) heads[before.on].dispatchEvent(
       new PointerEvent("pointerenter"));
+    host.replaceChildren(fresh);
   }
 
   return { el, update };

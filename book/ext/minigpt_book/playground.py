@@ -9,6 +9,7 @@ there, the page says so.
 import hashlib
 import html
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.util.osutil import relative_uri
 
-HERE = Path(__file__).parents[2] / "playground"
+BOOK = Path(__file__).parents[2]
+HERE = BOOK / "playground"
+LAYOUT = BOOK / "theme" / "templates" / "layout.html"
 PACKAGE = Path(__file__).parents[3] / "minigpt"
 VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets"
 FOLDER = "_static/playground"
@@ -103,9 +106,14 @@ def write(folder, assets=ASSETS):
 
 
 def page_html(assets=ASSETS):
-    """A page with nothing but the playground, for testing it."""
+    """A page with nothing but the playground, for testing it.
+
+    It has the policy of the book's pages: what they forbid, it forbids.
+    """
+    layout = LAYOUT.read_text(encoding="utf-8")
+    policy = re.search("<meta http-equiv=.*?>", layout)[0]
     return (
-        '<!DOCTYPE html><html lang="en"><meta charset="utf-8">'
+        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8">{policy}'
         '<meta name="viewport" content="width=device-width">'
         "<title>playground</title>"
         '<link rel="stylesheet" href="minigpt.css">'
@@ -145,9 +153,9 @@ def on_page(app, pagename, templatename, context, doctree):
         app.add_css_file("playground/page.css")
 
 
-def on_finished(app, error):
-    """Put the scripts and the model into the site."""
-    if not error and app.builder.format == "html":
+def on_start(app):
+    """Put scripts and model into the site first: pages name their checksum."""
+    if app.builder.format == "html":
         write(Path(app.outdir) / FOLDER)
 
 
@@ -155,4 +163,4 @@ def setup(app):
     app.add_node(playground, html=(visit, None))
     app.add_directive("playground", Playground)
     app.connect("html-page-context", on_page)
-    app.connect("build-finished", on_finished, priority=700)
+    app.connect("builder-inited", on_start)

@@ -1,0 +1,117 @@
+"""Tokens per second of the playground: the course's model in a browser.
+
+`python benchmarks/playground.py` opens the playground in headless Chromium,
+loads a model, lets it write and prints what the page and its worker took.
+"""
+
+import functools
+import http.server
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "book" / "ext"))
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# The worker alone, without a page that draws: what the model can do.
+ALONE = """(files) => new Promise((done, fail) => {
+  const worker = new Worker("worker.js");
+  const knobs = { t: 0.8, k: 50, p: 0.95, m: 0, penalty: 1 };
+  const begin = performance.now();
+  const found = { load: 0, speeds: [] };
+  const again = () => {
+    worker.postMessage({ do: "read", text: "Fellow citizens" });
+    worker.postMessage({ do: "write", n: 200, knobs,
+      seed: found.speeds.length });
+  };
+  worker.onmessage = ({ data }) => {
+    if (data.say === "failed") fail(new Error(data.why));
+    if (data.say === "ready") {
+      found.load = (performance.now() - begin) / 1000;
+      again();
+    }
+    if (data.say === "done") {
+      if (data.count > 20) found.speeds.push(data.count / data.seconds);
+      if (found.speeds.length < 5) again();
+      else { worker.terminate(); done(found); }
+    }
+  };
+  worker.postMessage({ do: "load", files });
+})"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    model: Path = ROOT / "minigpt" / "assets"
+    """A folder with model.safetensors and tokenizer.json."""
+    least: float = 0.0
+    """Fail below this many tokens per second, of the worker alone."""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+def site(folder, model):
+    """Write the page, serve it, and return its address."""
+    from minigpt_book import playground
+
+    playground.write(folder, model)
+    html = playground.page_html(model)
+    (folder / "page.html").write_text(html, encoding="utf-8")
+    shutil.copy(ROOT / "book/theme/files/minigpt.css", folder)
+    handler = functools.partial(Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+def measure(page, address, files):
+    """-> seconds to load, tokens per second alone, and with the page."""
+    page.set_default_timeout(300_000)
+    page.goto(f"{address}/page.html")
+    urls = [f | {"url": f"{address}/{f['name']}"} for f in files]
+    alone = page.evaluate(ALONE, urls)
+    page.get_by_role("button", name="Load the model").click()
+    page.get_by_label("tokens to write").fill("200")
+    page.get_by_role("button", name="continue").click()
+    said = page.get_by_text("tokens written (").inner_text()
+    drawn = int(said.split("(")[1].split()[0])
+    return alone["load"], statistics.median(alone["speeds"]), drawn
+
+
+def main(options):
+    from minigpt_book import playground
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    files = playground.files(options.model)
+    if not found or not files:
+        raise SystemExit("needs a Chromium, and a model in the given folder")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as api:
+        address = site(Path(folder), options.model)
+        browser = api.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
+        )
+        load, alone, drawn = measure(browser.new_page(), address, files)
+        browser.close()
+    size = sum(file["bytes"] for file in files)
+    print(f"{size / 1e6:8.1f} MB loaded in {load:.2f} s")
+    print(f"{alone:8.0f} tokens per second, the worker alone (median of 5)")
+    print(f"{drawn:8.0f} tokens per second while the page draws them")
+    if alone < options.least:
+        raise SystemExit(f"slower than {options.least:.0f} tokens per second")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
