@@ -100,7 +100,7 @@ def check_layout(shapes, config):
     """
     if config.n_layer > len(shapes):
         raise ValueError(
-            f"{config.n_layer} blocks expected, got {len(shapes)} tensors"
+            f"{len(shapes)} tensors cannot hold {config.n_layer} blocks"
         )
     layout = gpt2_layout(config)
     for name, shape in layout.items():

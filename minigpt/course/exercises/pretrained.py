@@ -344,7 +344,7 @@ EXERCISES = [
         check_name,
         (
             'name.split(".") gives the words. Which of them are in WORDS?',
-            'WORDS.get(word, word) is the translation, or the word itself; '
+            "WORDS.get(word, word) is the translation, or the word itself; "
             '".".join(…) puts the words together again.',
         ),
         right=(
@@ -447,7 +447,7 @@ EXERCISES = [
         (
             "Two things can be wrong with a tensor of the list: it is not "
             "there, or it has another shape.",
-            "raise ValueError(f\"{name} …\") if name not in shapes, and also "
+            'raise ValueError(f"{name} …") if name not in shapes, and also '
             "if tuple(shapes[name]) != shape.",
         ),
         right=(
@@ -467,7 +467,8 @@ EXERCISES = [
             ),
             (UNLIKE, "ask first"),
             (
-                ABSENT + "if shapes[name] != shape:\n    raise ValueError(name)",
+                ABSENT
+                + "if shapes[name] != shape:\n    raise ValueError(name)",
                 "never equal to a tuple",
             ),
             (
@@ -514,12 +515,16 @@ EXERCISES = [
             ),
             (
                 'n_embd, vocab_size = shapes["wte.weight"]\n'
-                + ROWS + BLOCKS + "n_layer = len(blocks)",
+                + ROWS
+                + BLOCKS
+                + "n_layer = len(blocks)",
                 "are exchanged",
             ),
             (
-                SIDES + 'block_size = shapes["wpe.weight"]\n'
-                + BLOCKS + "n_layer = len(blocks)",
+                SIDES
+                + 'block_size = shapes["wpe.weight"]\n'
+                + BLOCKS
+                + "n_layer = len(blocks)",
                 "first side of wpe.weight",
             ),
         ),

@@ -1,0 +1,669 @@
+"""GPT-2's format, in and out, against `transformers`; offline."""
+
+import json
+import os
+import re
+import struct
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from minigpt import pretrained
+from minigpt.__main__ import main
+from minigpt.cache import new_cache
+from minigpt.gpt import GPT, GPTConfig, count_parameters
+from minigpt.pretrained import (
+    check_layout,
+    config_from_json,
+    config_from_shapes,
+    config_to_json,
+    from_gpt2,
+    gpt2_layout,
+    gpt2_name,
+    load_gpt2,
+    plain_names,
+    save_gpt2,
+    to_gpt2,
+    turn,
+)
+from minigpt.run import gpt2
+from minigpt.sample import Sampling, generate
+from minigpt.tokenizer import gpt2_bytes, gpt2_tokenizer
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SHAPES = [  # of random models; each with something of its own
+    dict(n_layer=1, n_head=1, n_embd=8, vocab_size=11, n_positions=61),
+    dict(n_layer=2, n_head=4, n_embd=32, vocab_size=97, n_positions=64),
+    dict(n_layer=12, n_head=3, n_embd=24, vocab_size=50, n_positions=70),
+    dict(
+        n_layer=2, n_head=2, n_embd=16, vocab_size=64, n_positions=64,
+        tie_word_embeddings=False,
+    ),
+    dict(
+        n_layer=3, n_head=5, n_embd=40, vocab_size=30, n_positions=80,
+        activation_function="gelu",
+    ),
+    dict(
+        n_layer=2, n_head=2, n_embd=12, vocab_size=20, n_positions=64,
+        activation_function="relu", tie_word_embeddings=False,
+    ),
+    dict(
+        n_layer=2, n_head=2, n_embd=12, vocab_size=20, n_positions=64,
+        activation_function="gelu_pytorch_tanh", n_inner=48,
+    ),
+]  # fmt: skip
+
+
+def hugging(seed=0, **shape):
+    """Hugging Face's GPT-2 with random weights that have opinions."""
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        **shape, initializer_range=0.25, bos_token_id=None, eos_token_id=None
+    )
+    model = GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.dim() == 1:  # gains and biases that are not 1 and 0
+                p.add_(0.1 * torch.randn(p.shape))
+    return model
+
+
+def tokens(model, T, B=2):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(
+        model.config.vocab_size, (B, T), generator=generator
+    )  # (B, T)
+
+
+@torch.no_grad()
+def equal_logits(ours, theirs):
+    """To 1e-4 at every position of a whole context."""
+    idx = tokens(ours, ours.config.block_size)
+    return torch.allclose(ours(idx), theirs(idx).logits, rtol=0, atol=1e-4)
+
+
+def greedy(model, idx, n=50):
+    steps = generate(
+        model, idx, n=n, sampling=Sampling(temperature=0),
+        cache=new_cache(model),
+    )  # fmt: skip
+    return torch.stack([new for new, _ in steps], 1)
+
+
+def tensors_of(model):
+    """As in a file: tied heads once, no prefix."""
+    return plain_names({n: p.detach() for n, p in model.named_parameters()})
+
+
+# in
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_and_fifty_tokens_are_those_of_transformers(shape, tmp_path):
+    theirs = hugging(**shape)
+    theirs.save_pretrained(tmp_path)
+    ours = load_gpt2(tmp_path)
+    assert equal_logits(ours, theirs)
+    idx = tokens(ours, 10)
+    mask = torch.ones_like(idx)
+    written = theirs.generate(
+        idx, attention_mask=mask, max_new_tokens=50, do_sample=False,
+        pad_token_id=0,
+    )[:, 10:]  # fmt: skip
+    assert torch.equal(greedy(ours, idx), written)
+    assert len(set(written.flatten().tolist())) > 2, "too dull to prove much"
+    assert ours.config.tied == shape.get("tie_word_embeddings", True)
+    assert not ours.training
+    n = sum(p.numel() for p in theirs.parameters())
+    assert sum(p.numel() for p in ours.parameters()) == n
+    assert count_parameters(ours.config) == n
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_layout_is_that_of_transformers(shape):
+    theirs = hugging(**shape)
+    found = {n: tuple(p.shape) for n, p in tensors_of(theirs).items()}
+    config = config_from_json(theirs.config.to_json_string())
+    assert gpt2_layout(config) == found
+    ours = {
+        gpt2_name(n): tuple(turn(gpt2_name(n), p).shape)
+        for n, p in GPT(config).named_parameters()
+    }
+    assert ours == found
+
+
+def test_turning_is_for_conv1d_weights_alone():
+    square = torch.arange(4.0).view(2, 2)
+    for name in ("h.0.attn.c_attn", "h.9.attn.c_proj", "h.11.mlp.c_fc"):
+        assert torch.equal(turn(f"{name}.weight", square), square.t())
+        assert torch.equal(turn(f"{name}.weight", square.t()), square)
+    for name in ("wte", "wpe", "lm_head", "h.0.ln_1"):
+        assert torch.equal(turn(f"{name}.weight", square), square)
+    row = torch.arange(3.0)
+    assert torch.equal(turn("h.0.attn.c_attn.bias", row), row)
+
+
+def old_file(theirs, prefix):
+    """Tensors as old files have them: masks in it, perhaps a prefix."""
+    T, found = theirs.config.n_positions, tensors_of(theirs)
+    for i in range(theirs.config.n_layer):
+        found[f"h.{i}.attn.bias"] = torch.ones(1, 1, T, T).tril()
+        found[f"h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
+    return {prefix + name: t.contiguous() for name, t in found.items()}
+
+
+@pytest.mark.parametrize("prefix", ["", "transformer."])
+def test_masks_are_ignored_by_name_and_prefixes_are_not_needed(
+    prefix, tmp_path
+):
+    theirs = hugging(**SHAPES[2])
+    file = tmp_path / "some.safetensors"
+    save_file(old_file(theirs, prefix), file)
+    ours = load_gpt2(file, n_head=3)
+    assert equal_logits(ours, theirs)
+    assert len(list(ours.named_parameters())) == len(tensors_of(theirs))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "h.0.attn.biass", "h.0.mlp.bias", "h.x.attn.bias", "attn.bias",
+        "h.0.attn.c_attn.masked_bias", "h.0.attn.bias.weight",
+    ],
+)  # fmt: skip
+def test_what_is_almost_a_mask_is_refused(name):
+    theirs = hugging(**SHAPES[0])
+    config = config_from_json(theirs.config.to_json_string())
+    tensors = tensors_of(theirs) | {name: torch.zeros(3)}
+    with pytest.raises(ValueError, match=f"^{re.escape(name)} has no place"):
+        from_gpt2(tensors, config)
+
+
+def test_a_name_that_is_there_twice_is_refused():
+    twice = {"wte.weight": 1, "transformer.wte.weight": 2}
+    with pytest.raises(ValueError, match="^wte.weight is there twice"):
+        plain_names(twice)
+
+
+@pytest.fixture
+def whole():
+    """A configuration and all its tensors."""
+    config = GPTConfig(13, 9, 3, 2, 8, activation="gelu_tanh")
+    torch.manual_seed(0)
+    tensors = {n: torch.randn(s) for n, s in gpt2_layout(config).items()}
+    return config, tensors
+
+
+def test_each_tensor_that_is_missing_or_unlike_is_named(whole):
+    config, tensors = whole
+    for name, t in tensors.items():
+        without = {n: t for n, t in tensors.items() if n != name}
+        with pytest.raises(ValueError, match=f"^{name} is missing"):
+            from_gpt2(without, config)
+        wide = tensors | {name: t.new_zeros(*t.shape[:-1], t.size(-1) + 1)}
+        with pytest.raises(ValueError, match=f"^{name} must have shape"):
+            from_gpt2(wide, config)
+
+
+def test_the_first_misfit_is_named_and_the_message_has_both_shapes(whole):
+    config, tensors = whole
+    for name in ("h.2.mlp.c_fc.bias", "h.1.ln_1.weight", "ln_f.bias"):
+        del tensors[name]
+    tensors["h.1.attn.c_attn.weight"] = torch.zeros(24, 8)
+    with pytest.raises(ValueError, match="^h.1.ln_1.weight is missing"):
+        from_gpt2(tensors, config)
+    tensors["h.1.ln_1.weight"] = torch.zeros(8)
+    said = r"^h.1.attn.c_attn.weight must have shape \(8, 24\), got \(24, 8\)"
+    with pytest.raises(ValueError, match=said):
+        from_gpt2(tensors, config)
+
+
+def test_a_block_too_many_or_too_few_is_refused(whole):
+    config, tensors = whole
+    with pytest.raises(ValueError, match="^h.2.attn.c_attn.bias has no place"):
+        from_gpt2(tensors, replace(config, n_layer=2))
+    with pytest.raises(ValueError, match="^h.3.ln_1.weight is missing"):
+        from_gpt2(tensors, replace(config, n_layer=4))
+    with pytest.raises(ValueError, match="0 tensors cannot hold 1000000000"):
+        check_layout({}, replace(config, n_layer=1_000_000_000))
+
+
+def test_a_head_in_the_file_is_the_table_or_the_model_is_untied(whole):
+    config, tensors = whole
+    table = tensors["wte.weight"]
+    same = tensors | {"lm_head.weight": table.clone()}
+    assert len(list(from_gpt2(same, config).parameters())) == len(tensors)
+    other = tensors | {"lm_head.weight": table + 1}
+    with pytest.raises(ValueError, match="lm_head.weight is tied"):
+        from_gpt2(other, config)
+    untied = from_gpt2(other, replace(config, tied=False))
+    assert torch.equal(untied.head.weight, table + 1)
+    with pytest.raises(ValueError, match="^lm_head.weight is missing"):
+        from_gpt2(tensors, replace(config, tied=False))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_other_precisions_become_float32(whole, dtype):
+    config, tensors = whole
+    stored = {n: t.to(getattr(torch, dtype)) for n, t in tensors.items()}
+    model = from_gpt2(stored, config)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    table = stored["wte.weight"].float()
+    assert torch.equal(model.token.weight, table)
+
+
+def test_tensors_of_whole_numbers_are_refused(whole):
+    config, tensors = whole
+    tensors["h.1.ln_2.bias"] = torch.zeros(8, dtype=torch.int8)
+    with pytest.raises(ValueError, match="^h.1.ln_2.bias .*got torch.int8"):
+        from_gpt2(tensors, config)
+
+
+def test_the_model_has_its_own_numbers(whole):
+    config, tensors = whole
+    before = {n: t.clone() for n, t in tensors.items()}
+    model = from_gpt2(tensors, config)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    assert all(torch.equal(tensors[n], before[n]) for n in before)
+
+
+def test_what_is_not_gpt2_is_refused_on_the_way_in(whole):
+    config, tensors = whole
+    for change, said in (
+        (dict(bias=False), "bias must be True"),
+        (dict(norm="post"), "norm must be 'pre'"),
+        (dict(position="sinusoidal"), "position must be 'learned'"),
+        (dict(position="none"), "position must be 'learned', .*got 'none'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            from_gpt2(tensors, replace(config, **change))
+
+
+# what the shapes and config.json say
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_tell_all_but_the_heads_and_the_activation(shape):
+    theirs = hugging(**shape)
+    shapes = {n: p.shape for n, p in tensors_of(theirs).items()}
+    config = config_from_json(theirs.config.to_json_string())
+    found = config_from_shapes(shapes, config.n_head)
+    assert replace(found, activation=config.activation) == config
+    with pytest.raises(ValueError, match="number of heads.*config.json"):
+        config_from_shapes(shapes, None)
+    with pytest.raises(ValueError, match="n_embd must be divisible"):
+        config_from_shapes(shapes, 7)
+
+
+@pytest.mark.parametrize("name", ["wte.weight", "wpe.weight"])
+def test_without_its_tables_it_is_no_gpt2(whole, name):
+    shapes = {n: t.shape for n, t in whole[1].items()}
+    with pytest.raises(ValueError, match=f"^{name} is missing or no table"):
+        config_from_shapes({n: s for n, s in shapes.items() if n != name}, 2)
+    with pytest.raises(ValueError, match=f"^{name} is missing or no table"):
+        config_from_shapes(shapes | {name: (8,)}, 2)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (dict(model_type="llama"), "model_type must be 'gpt2', got 'llama'"),
+        (dict(layer_norm_epsilon=1e-6), "layer_norm_epsilon must be 1e-05"),
+        (dict(scale_attn_weights=False), "scale_attn_weights must be True"),
+        (dict(scale_attn_by_inverse_layer_idx=True), "inverse_layer_idx"),
+        (dict(add_cross_attention=True), "add_cross_attention must be False"),
+        (dict(n_inner=100), "n_inner must be 3072, got 100"),
+        (dict(activation_function="silu"), "activation must be .*'silu'"),
+        (dict(activation_function=["gelu"]), "activation must be"),
+        (dict(n_head=7), "n_embd must be divisible"),
+        (dict(n_layer="12"), "n_layer must be a whole number .*'12'"),
+        (dict(n_positions=None), "block_size must be a whole number"),
+        (dict(vocab_size=-1), "vocab_size must be a whole number"),
+    ],
+)
+def test_a_configuration_that_is_not_ours_is_refused(change, said):
+    with pytest.raises(ValueError, match=said):
+        config_from_json(json.dumps(change))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "no", '"x"', "[" * 100_000, "{"])
+def test_what_is_no_json_object_is_refused(text):
+    with pytest.raises(ValueError, match="config.json is not a JSON object"):
+        config_from_json(text)
+
+
+def test_what_transformers_leaves_out_has_its_defaults():
+    ours = config_from_json("{}")
+    assert config_from_json(GPT2Config().to_json_string()) == ours
+    assert count_parameters(ours) == 124_439_808
+    assert ours.activation == "gelu_tanh"
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu"])
+def test_a_configuration_survives_config_json(tied, activation):
+    config = GPTConfig(
+        23, 17, 3, 2, 10, dropout=0.2, tied=tied, activation=activation
+    )
+    text = config_to_json(config)
+    assert config_from_json(text) == replace(config, dropout=0.0)
+    theirs = GPT2Config(**json.loads(text))
+    assert theirs.resid_pdrop == theirs.embd_pdrop == theirs.attn_pdrop == 0.2
+    assert config_from_json(theirs.to_json_string()).n_layer == 3
+
+
+# out
+
+
+def some_model(**change):
+    torch.manual_seed(3)
+    model = GPT(GPTConfig(31, 64, 2, 4, 16, **change)).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.2 * torch.randn(p.shape))
+    return model
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(activation="gelu_tanh"),
+        dict(activation="gelu", tied=False),
+        dict(activation="relu", dropout=0.1),
+        dict(activation="gelu_tanh", bias=False),
+    ],
+)
+def test_transformers_opens_what_we_write(change, tmp_path):
+    ours = some_model(**change)
+    save_gpt2(ours, tmp_path / "new" / "folder")
+    theirs, report = GPT2LMHeadModel.from_pretrained(
+        tmp_path / "new" / "folder", output_loading_info=True
+    )
+    assert not any(report.values()), report
+    assert equal_logits(ours, theirs.eval())
+    assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
+    back = load_gpt2(tmp_path / "new" / "folder")
+    with torch.no_grad():
+        idx = tokens(ours, 64)
+        assert torch.allclose(back(idx), ours(idx), atol=1e-5)
+
+
+def test_we_write_the_names_that_transformers_writes(tmp_path):
+    theirs = hugging(**SHAPES[3])
+    theirs.save_pretrained(tmp_path / "theirs")
+    save_gpt2(load_gpt2(tmp_path / "theirs"), tmp_path / "ours")
+    files = [tmp_path / who / "model.safetensors" for who in ("theirs", "ours")]
+    before, after = map(load_file, files)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[n], after[n]) for n in before)
+
+
+def test_in_and_out_is_the_same_to_the_last_bit(whole):
+    config, tensors = whole
+    back = to_gpt2(from_gpt2(tensors, config))
+    assert list(back) == list(tensors)
+    assert all(torch.equal(back[n], tensors[n]) for n in tensors)
+    model = from_gpt2(tensors, config)
+    to_gpt2(model)["wte.weight"].zero_()
+    assert torch.equal(model.token.weight, tensors["wte.weight"])
+
+
+def untied_by_hand():
+    model = some_model()
+    model.head.weight = nn.Parameter(model.token.weight.detach() + 1)
+    return model
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: some_model(norm="post"), "norm must be 'pre'"),
+        (lambda: some_model(position="none"), "position must be 'learned'"),
+        (
+            lambda: GPT(GPTConfig(9, 4, 1, 1, 4), mlp=OtherMLP),
+            "h.0.mlp.gate.weight has no place in a GPT-2",
+        ),
+        (
+            lambda: GPT(GPTConfig(9, 4, 1, 1, 4), norm=Nothing),
+            "h.0.ln_1.weight is missing",
+        ),
+        (untied_by_hand, "lm_head.weight has no place"),
+    ],
+)
+def test_a_model_that_the_format_cannot_hold_is_refused(make, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        save_gpt2(make(), tmp_path / "folder")
+    assert not (tmp_path / "folder" / "model.safetensors").exists()
+
+
+class OtherMLP(nn.Module):
+    def __init__(self, n_embd, **options):
+        super().__init__()
+        self.gate = nn.Linear(n_embd, n_embd)
+
+
+class Nothing(nn.Identity):
+    """A norm without parameters."""
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    save_gpt2(some_model(), tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+
+    def full(tensors, path, **options):
+        path.write_bytes(b"half of it")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pretrained, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        save_gpt2(some_model(bias=False), tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+# files
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_gpt2(some_model(activation="gelu_tanh"), tmp_path)
+    return tmp_path
+
+
+def test_n_head_comes_from_config_json_or_from_the_caller(folder):
+    file = folder / "model.safetensors"
+    assert load_gpt2(folder).config.n_head == 4
+    assert load_gpt2(file, n_head=4).config.n_head == 4
+    with pytest.raises(ValueError, match="says n_head=4, got n_head=2"):
+        load_gpt2(folder, n_head=2)
+    (folder / "config.json").unlink()
+    with pytest.raises(ValueError, match="number of heads"):
+        load_gpt2(folder)
+    assert load_gpt2(folder, n_head=2).config.n_head == 2  # nobody can tell
+
+
+def test_what_is_not_there_is_said(folder):
+    with pytest.raises(FileNotFoundError, match="no.safetensors is not there"):
+        load_gpt2(folder / "no.safetensors")
+    with pytest.raises(FileNotFoundError, match="empty is not there"):
+        load_gpt2(folder / "empty")
+    (folder / "bare").mkdir()
+    with pytest.raises(FileNotFoundError, match="model.safetensors is not"):
+        load_gpt2(folder / "bare")
+
+
+def header(entries):
+    text = json.dumps(entries).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04" + bytes(100),
+        b"\x80\x02}q\x00." + bytes(100),
+        struct.pack("<Q", 1 << 60) + b"{}",
+        struct.pack("<Q", 2) + b"[]",
+        header({"wte.weight": {"dtype": "F32", "shape": [2, 2],
+                               "data_offsets": [0, 999]}}),
+        header({"wte.weight": {"dtype": "F32", "shape": [1 << 40, 1 << 40],
+                               "data_offsets": [0, 4]}}) + bytes(4),
+    ],
+)  # fmt: skip
+def test_what_is_no_safetensors_file_is_refused(folder, content):
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        load_gpt2(folder)
+
+
+def test_a_file_cut_short_is_refused(folder):
+    file = folder / "model.safetensors"
+    whole = file.read_bytes()
+    for end in (len(whole) - 1, len(whole) // 2, 20, 4):
+        file.write_bytes(whole[:end])
+        with pytest.raises(ValueError, match="not a whole safetensors file"):
+            load_gpt2(folder)
+
+
+def test_the_message_names_file_and_tensor(folder):
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    tensors["transformer.h.1.ln_1.bias"] = torch.zeros(17)
+    save_file(tensors, file)
+    said = r"model.safetensors: h.1.ln_1.bias must have shape \(16,\)"
+    with pytest.raises(ValueError, match=said):
+        load_gpt2(folder)
+
+
+def test_a_configuration_that_lies_costs_nothing(folder):
+    values = json.loads((folder / "config.json").read_text())
+    for change, said in (
+        (dict(n_layer=10**9), "28 tensors cannot hold 1000000000 blocks"),
+        (dict(n_embd=4 * 10**9), "wte.weight must have shape"),
+        (dict(vocab_size=10**12), "wte.weight must have shape"),
+        (dict(n_positions=10**12), "wpe.weight must have shape"),
+        (dict(tie_word_embeddings=False), "lm_head.weight is missing"),
+    ):
+        text = json.dumps(values | change)
+        (folder / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=said):
+            load_gpt2(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no sparse files by seeking")
+def test_a_large_wrong_file_is_refused_before_it_is_read(folder):
+    entry = {"dtype": "F32", "shape": [31, 10**7]}
+    n_bytes = 4 * 31 * 10**7
+    none = {"dtype": "F32", "shape": [0], "data_offsets": [n_bytes, n_bytes]}
+    head = header(
+        {
+            "wte.weight": entry | {"data_offsets": [0, n_bytes]},
+            "wpe.weight": none,
+        }
+    )
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(head)
+        file.truncate(len(head) + n_bytes)  # 1.2 GB that take no room
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"wte.weight must .*\(31, 10000000\)"):
+        load_gpt2(folder)
+    assert time.process_time() - start < 0.2
+
+
+# the command line
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """A folder in Hugging Face's format with GPT-2's vocabulary."""
+    folder = tmp_path_factory.mktemp("hf")
+    theirs = hugging(
+        n_layer=2, n_head=2, n_embd=8, vocab_size=50257, n_positions=32
+    )
+    theirs.save_pretrained(folder)
+    return folder, theirs
+
+
+def vocabulary():
+    """{token as GPT-2's files write it: id}."""
+    letter = {byte[0]: c for c, byte in gpt2_bytes().items()}
+    ranks = gpt2_tokenizer().ranks
+    found = {"".join(letter[b] for b in t): i for t, i in ranks.items()}
+    return found | {"<|endoftext|>": 50256}
+
+
+def test_generate_writes_what_transformers_writes(words, capsys):
+    folder, theirs = words
+    tokenizer = gpt2_tokenizer()
+    idx = torch.tensor([tokenizer.encode("It is said that")])
+    written = theirs.generate(
+        idx, attention_mask=torch.ones_like(idx), max_new_tokens=20,
+        do_sample=False, pad_token_id=0,
+    )[0].tolist()  # fmt: skip
+    arguments = ["--temperature", "0", "--tokens", "20", "--threads", "1"]
+    options = ["It is said that", "--model", str(folder), *arguments]
+    assert main(["generate", *options]) == 0
+    assert capsys.readouterr().out == tokenizer.decode(written) + "\n"
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "tokenizer.json"])
+def test_a_vocabulary_in_the_folder_must_be_gpt2s(name, words, tmp_path):
+    for file in words[0].glob("[mc]o*"):
+        os.symlink(file, tmp_path / file.name)
+    found = vocabulary()
+
+    def put(vocabulary):
+        whole = {"model": {"vocab": vocabulary}}
+        text = json.dumps(vocabulary if name == "vocab.json" else whole)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    put(found)
+    assert gpt2.open_gpt2(tmp_path)[1].n_vocab == 50257
+    put(found | {"Ġthe": 5, "&": found["Ġthe"]})
+    with pytest.raises(ValueError, match=f"{name}: token 5 is not GPT-2's"):
+        gpt2.open_gpt2(tmp_path)
+
+
+def test_another_size_of_vocabulary_is_refused(folder, capsys):
+    assert main(["generate", "Hi", "--model", str(folder)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "expected GPT-2's vocabulary of 50,257 tokens, got 31" in err
+
+
+def test_a_wrong_folder_is_one_clear_line(folder, capsys):
+    values = json.loads((folder / "config.json").read_text())
+    text = json.dumps(values | {"n_layer": 3})
+    (folder / "config.json").write_text(text)
+    assert main(["generate", "Hi", "--model", str(folder)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "model.safetensors: h.2.ln_1.weight is missing" in err
+
+
+@pytest.mark.skipif(
+    not gpt2.gpt2_is_here(), reason="GPT-2's weights are not on this machine"
+)
+def test_the_real_gpt2():
+    folder = gpt2.fetch_gpt2()
+    ours, tokenizer = gpt2.open_gpt2(folder)
+    theirs = GPT2LMHeadModel.from_pretrained(folder).eval()
+    idx = torch.tensor([tokenizer.encode("The capital of France is Paris.")])
+    with torch.no_grad():
+        here, there = ours(idx), theirs(idx).logits
+    assert torch.allclose(here.softmax(-1), there.softmax(-1), atol=1e-4)
+    written = theirs.generate(
+        idx, attention_mask=torch.ones_like(idx), max_new_tokens=50,
+        do_sample=False, pad_token_id=0,
+    )[:, idx.size(1) :]  # fmt: skip
+    assert torch.equal(greedy(ours, idx), written)
