@@ -141,17 +141,26 @@ def test_exercise_is_proven_well_enough(exercise):
     assert len(set(pieces)) == len(pieces), "one message for two mistakes"
 
 
+@pytest.fixture
+def proven(record_property):
+    """proven(kind, things) notes them for the line at the end of the run."""
+    return lambda kind, things: record_property(f"proven {kind}", list(things))
+
+
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
-def test_untouched_stub_is_not_attempted(exercise):
+def test_untouched_stub_is_not_attempted(exercise, proven):
     result = checked(exercise, blank(exercise))
     assert result.status == "not attempted", result
+    proven("stubs", [exercise.id])
 
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
-def test_the_notebooks_own_cell_passes(exercise):
+def test_the_notebooks_own_cell_passes(exercise, proven):
     result = checked(exercise, filled(cell_of(exercise), [None] * 9))
     assert result.status == "passed", result
     assert result.holds and not result.cause
+    proven("exercises", [exercise.id])
+    proven("right answers", [exercise.id])
 
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
@@ -166,13 +175,14 @@ def test_with_other_numbers_the_same_answers_pass_and_fail(exercise):
 
 
 @pytest.mark.parametrize("exercise, answer", answers("right"))
-def test_other_right_answer_passes(exercise, answer):
+def test_other_right_answer_passes(exercise, answer, proven):
     result = checked(exercise, with_answer(exercise, answer))
     assert result.status == "passed", result
+    proven("right answers", [f"{exercise.id}: {answer}"])
 
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
-def test_each_wrong_answer_gets_its_own_message(exercise):
+def test_each_wrong_answer_gets_its_own_message(exercise, proven):
     causes = []
     for answer, said in exercise.wrong:
         result = checked(exercise, with_answer(exercise, answer), 0.7)
@@ -182,6 +192,8 @@ def test_each_wrong_answer_gets_its_own_message(exercise):
         assert "Traceback" not in repr(result)
         causes.append(result.cause)
     assert len(set(causes)) == len(causes)
+    proven("wrong answers", [f"{exercise.id}: {a}" for a, _ in exercise.wrong])
+    proven("messages", causes)
 
 
 def reference(exercise):
@@ -214,7 +226,7 @@ def wrapped(answer):
 
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
-def test_the_reference_as_an_answer_is_refused(exercise):
+def test_the_reference_as_an_answer_is_refused(exercise, proven):
     answer = reference(exercise)
     disguises = [answer, functools.partial(answer), wrapped(answer)]
     if isinstance(answer, type):
@@ -222,10 +234,11 @@ def test_the_reference_as_an_answer_is_refused(exercise):
     for disguise in disguises:
         result = check(exercise.id, disguise)
         assert result.status == "refused", (disguise, result)
+        proven("disguises", [f"{exercise.id}: {disguise}"])
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=by_id)
-def test_question_knows_its_answers(question):
+def test_question_knows_its_answers(question, proven):
     assert check(question.id).status == "not attempted"
     assert check(question.id, ...).status == "not attempted"
     right = check(question.id, question.answer)
@@ -236,3 +249,6 @@ def test_question_knows_its_answers(question):
     assert len(set(causes)) == len(causes)
     for strange in ["zzz", 12345.6, [1], {}, object(), float("nan")]:
         assert check(question.id, strange).status == "failed"
+    proven("questions", [question.id])
+    proven("wrong answers", [f"{question.id}: {w}" for w in question.wrong])
+    proven("messages", causes)

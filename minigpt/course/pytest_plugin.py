@@ -2,7 +2,8 @@
 
 - notebooks run as `course run` runs them: no progress bars to compare;
 - standard error is not compared (warnings differ between machines);
-- in CI (`MINIGPT_NO_SKIP=1`) a skipped test is a failed one.
+- in CI (`MINIGPT_NO_SKIP=1`) a skipped test is a failed one;
+- a run that proves exercises says at its end how many, of what.
 """
 
 import os
@@ -29,3 +30,22 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and os.environ.get("MINIGPT_NO_SKIP"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI forbids: {report.longrepr}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what tests/test_exercises.py proved, by what its tests noted."""
+    found, seconds = {}, 0.0
+    for report in terminalreporter.stats.get("passed", []):
+        notes = getattr(report, "user_properties", [])
+        kinds = [k for k, _ in notes if k.startswith("proven ")]
+        seconds += report.duration if kinds else 0.0
+        for kind, things in notes:
+            if kind in kinds:
+                found.setdefault(kind.removeprefix("proven "), set()).update(
+                    things
+                )
+    if found:
+        counts = [f"{len(found[kind])} {kind}" for kind in sorted(found)]
+        terminalreporter.write_line(
+            f"proven: {', '.join(counts)}; {seconds:.0f} s"
+        )
