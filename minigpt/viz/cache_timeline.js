@@ -105,8 +105,6 @@ export default {
       role: "region", "aria-label": "what it costs" });
     const stepper = mgStepper({ label: "step", min: 0, max: last, value: 0,
       onInput: (step) => { d.now = step; draw(); } });
-    // JupyterLab has its own use for the arrow keys
-    stepper.range.addEventListener("keydown", (e) => e.stopPropagation());
     const play = mgButton("play", () => (timer ? stop() : start()),
       { "aria-pressed": "false" });
     let timer = null;

@@ -42,6 +42,9 @@ function mgStepper({ label, min, max, value, onInput, format = String }) {
   const range = mgEl("input", {
     type: "range", class: "mg-range", min, max, step: 1, value,
     "aria-label": label, oninput: () => set(Number(range.value)),
+    onkeydown: (event) => { // JupyterLab has its own use for these keys
+      if (/^(Arrow|Page|Home|End)/.test(event.key)) event.stopPropagation();
+    },
   });
   const back = mgButton("◀", () => set(Number(range.value) - 1),
     { "aria-label": `${label}: one back` });

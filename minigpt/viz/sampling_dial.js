@@ -164,9 +164,6 @@ export default {
       options: places.map((text, i) => [i, mgVisible(text, 60)]),
       onChange: (i) => { d.place = Number(i); d.at = 0; change({}); } });
     const knobs = dialKnobs(d, change);
-    // JupyterLab has its own use for the arrow keys
-    knobs.forEach((knob) => knob.range.addEventListener("keydown",
-      (e) => e.stopPropagation()));
     const dice = [1, 100, 10000].map((n) => mgButton(
       n === 1 ? "draw one" : `draw ${n}`, () => roll(n)));
     const again = mgButton("knobs off", () => {
