@@ -1,0 +1,270 @@
+"""What book/teaching.md promises: times, points, settings, commands."""
+
+import csv
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tyro
+from test_release import answered, whole
+from traitlets.config import PyFileConfigLoader
+
+from minigpt.__main__ import Command, main
+from minigpt.course import exercises
+from minigpt.course.notebooks import chapters, module_name, read, write
+from minigpt.course.release import SECONDS
+from minigpt.course.source import filled, tasks
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "book" / "teaching.md").read_text(encoding="utf-8")
+SHORT = "05_position"
+NOTEBOOKS = {int(path.name[:2]): read(path) for path in chapters(ROOT)}
+TASKS = {n: tasks(nb) for n, nb in NOTEBOOKS.items()}
+
+
+def section(title):
+    """The text below a heading, down to the next of its level."""
+    level = len(title.split()[0])
+    end = rf"^#{{1,{level}}} |\Z"
+    pattern = rf"^{re.escape(title)}\n(.*?)(?={end})"
+    return re.search(pattern, PAGE, re.M | re.S)[1]
+
+
+def rows(text):
+    """The cells of a table's rows, without its head."""
+    lines = [x for x in text.splitlines() if x.startswith("|")]
+    return [[c.strip() for c in x.strip("|").split("|")] for x in lines[2:]]
+
+
+def blocks(language, text=PAGE):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+def reading(n):
+    """Minutes to read, on the card of a chapter."""
+    return int(
+        re.search(r"\|\W*Time\W*\| (\d+) min", NOTEBOOKS[n].cells[1].source)[1]
+    )
+
+
+def minutes(n):
+    return sum(t.minutes for t in TASKS[n])
+
+
+def points(n):
+    """A visible and a hidden test, each worth the stars of its exercise."""
+    return 2 * sum(t.difficulty for t in TASKS[n] if t.kind == "Exercise")
+
+
+def test_the_plan_by_week_has_the_times_of_the_cards():
+    *weeks, total = rows(section("## The plan by week").split("**In four")[0])
+    assert [int(week) for week, *_ in weeks] == list(range(1, 12))
+    for week, chapter, *numbers in weeks:
+        n = int(week)
+        assert re.match(rf"\[{n}\. .*\]\(\.\./notebooks/{n:02}_", chapter)
+        assert [*map(int, numbers)] == [reading(n), minutes(n), points(n)], n
+    sums = [sum(int(row[k]) for row in weeks) for k in (2, 3, 4)]
+    assert [int(x) for x in total[2:]] == sums
+    assert "about nine hours of reading and nine of exercises" in PAGE
+    assert [round(x / 60) for x in sums[:2]] == [9, 9]
+
+
+def test_four_weeks_have_every_chapter_once():
+    text = section("## The plan by week").split("**In four weeks**")[1]
+    seen = []
+    for _, which, read_, exercise in rows(text):
+        here = [int(n) for n in which.split()]
+        seen += here
+        assert int(read_) == sum(map(reading, here))
+        assert int(exercise) == sum(map(minutes, here))
+    assert seen == list(range(1, 12))
+
+
+@pytest.mark.parametrize("week", range(1, 12))
+def test_a_session_has_ninety_minutes_and_room_for_its_exercises(week):
+    title = re.search(rf"^### Week {week}: .*$", PAGE, re.M)[0]
+    known = {t.id: t.minutes for t in TASKS[week]}
+    module, total, done = module_name(NOTEBOOKS[week]), 0, []
+    for length, what in rows(section(title)):
+        total += int(length)
+        ids = re.findall(rf"`({module}\.\w+)`", what)
+        if "homework" in what:
+            continue
+        assert set(ids) <= set(known)
+        assert sum(known[i] for i in ids) <= int(length), what
+        done += ids
+    assert total == 90
+    assert done and len(set(done)) == len(done)
+
+
+def test_the_limits_are_those_of_the_code():
+    assert f"may take {SECONDS:.0f} seconds, one cell 60" in PAGE
+    torch = re.search(r"^torch==\S+", (ROOT / "requirements.txt").read_text(),
+                      re.M)[0]  # fmt: skip
+    assert torch in blocks("dockerfile")[0]
+    shown = re.search(r"\*\*Exercise\*\* `(\S+)` · (★+) · (\d+) min", PAGE)
+    [task] = [t for t in TASKS[5] if t.id == shown[1]]
+    assert (len(shown[2]), int(shown[3])) == (task.difficulty, task.minutes)
+
+
+def test_every_command_of_the_course_exists():
+    lines = "\n".join(
+        x.strip() for b in PAGE.split("```") for x in b.split("\n")
+    )
+    said = re.findall(r"^python -m minigpt (.+)$", lines, re.M)
+    assert len(said) > 6
+    for line in said:
+        tyro.cli(
+            tyro.conf.OmitArgPrefixes[Command], args=shlex.split(line)
+        )  # leaves the test with an error where there is none
+
+
+def settings(text, tmp_path):
+    """A configuration as nbgrader and JupyterHub load it."""
+    (tmp_path / "config.py").write_text(text, encoding="utf-8")
+    return PyFileConfigLoader("config.py", path=str(tmp_path)).load_config()
+
+
+def test_the_settings_are_loaded_and_known(tmp_path):
+    from nbgrader.apps.nbgraderapp import NbGraderApp
+    from nbgrader.exchange.default import Exchange
+
+    hub, classroom = blocks("python")
+    found = settings(classroom, tmp_path)
+    every = {
+        kind
+        for made in [*NbGraderApp().all_configurable_classes(), Exchange]
+        for kind in made.mro()
+        if hasattr(kind, "class_traits")
+    }
+    for name, values in found.items():
+        named = [kind for kind in every if kind.__name__ == name]
+        for trait, value in values.items():
+            [*have] = [k for k in named if trait in k.class_traits()]
+            assert have, f"{name}.{trait}"
+            assert have[0].class_traits()[trait].validate(None, value) == value
+    assert found.CourseDirectory.course_id == "minigpt"
+    hub = settings(hub, tmp_path)
+    assert hub.Spawner.environment["OMP_NUM_THREADS"] == "1"
+    assert set(hub) == {"Spawner", "Authenticator"}
+
+
+def tools(tmp_path, **more):
+    """The environment of a teacher who has activated theirs."""
+    bin = f"{tmp_path / 'bin'}{os.pathsep}{Path(sys.executable).parent}"
+    return os.environ | {
+        "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}",
+        "TQDM_DISABLE": "1",
+        **{name: str(value) for name, value in more.items()},
+    }
+
+
+def run(command, folder, env):
+    done = subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, encoding="utf-8",
+        timeout=1200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout + done.stderr
+
+
+def scores(path):
+    with open(path, encoding="utf-8") as file:
+        return {
+            row["student_id"]: float(row["raw_score"])
+            for row in csv.DictReader(file)
+            if row["assignment"] == SHORT
+        }
+
+
+def half(solved, _):
+    """All but the sines, which are worth 4 of 10 points."""
+    if "class Sinusoidal" not in solved:
+        return whole(solved, _)
+    return filled(solved, ['raise NotImplementedError("your turn")'])
+
+
+def classroom(tmp_path):
+    """A released course, its source and blank notebook."""
+    folder = tmp_path / "minigpt-class"
+    command = ["course", "release", str(folder), "--chapters", "05"]
+    assert main(command) == 0
+    return folder, read(folder / "source" / SHORT / f"{SHORT}.ipynb")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no exchange on Windows")
+def test_the_exchange_goes_as_the_page_says(tmp_path):
+    text = section("## Thirty people on JupyterHub")
+    orders = [
+        [x for x in block.splitlines() if x.startswith("nbgrader ")]
+        for block in blocks("bash", text)
+    ]
+    first, student, last = filter(None, orders)
+    exchange = tmp_path / "exchange"
+    exchange.mkdir()
+    exchange.chmod(0o777)
+    config = blocks("python", text)[1]
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "nbgrader_config.py").write_text(
+        config.replace("/srv/nbgrader/exchange", str(exchange))
+    )
+    env = tools(tmp_path, JUPYTER_CONFIG_PATH=tmp_path / "etc",
+                JUPYTER_DATA_DIR=tmp_path / "data")  # fmt: skip
+    folder, source = classroom(tmp_path)
+    for line in first:
+        run(shlex.split(line), folder, env)
+    home = tmp_path / "home"
+    home.mkdir()
+    for line in student:
+        said = run(shlex.split(line), home, env)
+        fetched = home / SHORT / f"{SHORT}.ipynb"
+        if "fetch" in line:
+            write(answered(fetched, source, half), fetched)
+    assert "Submitted as: minigpt 05_position" in said
+    for line in last:
+        run(shlex.split(line), folder, env)
+    assert list(scores(folder / "grades.csv").values()) == [6.0]
+    assert list(exchange.glob("minigpt/feedback/*.html"))
+
+
+DOCKER = """\
+#!{python}
+import subprocess, sys
+
+words = sys.argv[1:]
+assert words[0] == "run" and words[words.index("--network") + 1] == "none"
+at = words.index("minigpt-grader")
+box, inside = words[words.index("--volume") + 1].split(":")
+assert inside == "/course"
+sys.exit(subprocess.run(words[at + 1:], cwd=box).returncode)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a script for Linux")
+def test_each_notebook_is_graded_in_a_box_of_its_own(tmp_path):
+    folder, source = classroom(tmp_path)
+    blank = folder / "source" / SHORT / f"{SHORT}.ipynb"
+    for student, fill in {"anna": whole, "bo": half}.items():
+        target = folder / "submitted" / student / SHORT / f"{SHORT}.ipynb"
+        write(answered(blank, source, fill), target)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(DOCKER.format(python=sys.executable))
+    docker.chmod(docker.stat().st_mode | stat.S_IXUSR)
+    [script] = blocks("bash", section("## nbgrader is no sandbox"))
+    run(["bash", "-euc", script], folder, tools(tmp_path))
+    assert scores(folder / "grades" / "anna.csv") == {"anna": 10.0}
+    assert scores(folder / "grades" / "bo.csv") == {"bo": 6.0}
+    assert not (folder / "gradebook.db").exists()
+
+
+def test_every_module_with_exercises_is_named_once_in_the_plan():
+    planned = {module_name(NOTEBOOKS[n]) for n in range(1, 12)}
+    assert planned <= set(exercises.modules())
