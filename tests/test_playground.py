@@ -761,7 +761,9 @@ def test_lens_is_drawn_and_follows_the_text(opened):
 def test_heads_are_measured_and_switched_off(opened, reference):
     page = opened()
     type_text(page, "abcdefg")
-    press(page, "measure every head")
+    page.get_by_role("button", name="logit lens").click()
+    press(page, "measure every head")  # at the same time
+    page.locator(".mg-pg-lens").first.wait_for()
     page.get_by_text("measured: the loss").wait_for()
     head = page.get_by_role("button", name="layer 1, head 2: off")
     change = float(head.inner_text().replace("−", "-"))

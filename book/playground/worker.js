@@ -10,13 +10,25 @@ const all = { model: null, tokenizer: null, run: null, spare: null, ids: [],
 const say = (message, transfer = []) => self.postMessage(
   { serial: all.serial, ...message }, transfer);
 
-// Let waiting messages in.
+// Let waiting messages in. Several tasks may breathe at a time.
 const channel = new MessageChannel();
+const breathing = [];
+channel.port1.onmessage = () => breathing.shift()();
 function breathe() {
   return new Promise((done) => {
-    channel.port1.onmessage = done;
+    breathing.push(done);
     channel.port2.postMessage(0);
   });
+}
+
+// For a long task: does it still count? Not when the text has changed, nor
+// when the same was asked for again.
+const turns = {};
+function begun(task) {
+  const { serial } = all;
+  const turn = (turns[task] || 0) + 1;
+  turns[task] = turn;
+  return () => serial === all.serial && turn === turns[task];
 }
 
 async function load({ files }) {
@@ -183,7 +195,7 @@ async function lens({ most = 24 }) {
   const { n_layer: L } = all.model.config;
   const T = all.run.length;
   const rows = [];
-  const { serial } = all;
+  const counts = begun("lens");
   for (let p = Math.max(0, T - most); p < T; p += 1) {
     const cells = [];
     for (let l = 0; l <= L; l += 1) {
@@ -193,7 +205,7 @@ async function lens({ most = 24 }) {
     }
     rows.push({ place: start + p, id: ids[start + p], cells });
     await breathe();
-    if (serial !== all.serial) return;
+    if (!counts()) return;
   }
   say({ say: "lens", rows });
 }
@@ -207,7 +219,8 @@ async function measure() {
     return;
   }
   all.spare ||= new GptRun(all.model.config, all.weights);
-  const { run, spare, serial } = all;
+  const { run, spare } = all;
+  const counts = begun("measure");
   const before = run.loss();
   const changes = new Float64Array(L * H);
   for (let head = 0; head < L * H; head += 1) {
@@ -218,7 +231,7 @@ async function measure() {
       changes[head] = spare.loss() - before;
     }
     await breathe();
-    if (serial !== all.serial) return; // the text has changed meanwhile
+    if (!counts()) return;
     say({ say: "loss", before, changes: changes.slice(), done: head + 1,
       of: L * H, tokens: run.length });
   }
