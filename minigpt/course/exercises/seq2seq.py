@@ -1,0 +1,642 @@
+"""Chapter 16: what its exercises expect."""
+
+import math
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from minigpt.block import MLP, LayerNorm
+from minigpt.course.exercises import Exercise, Question
+from minigpt.multihead import MultiHeadAttention
+from minigpt.seq2seq import CrossAttention
+
+
+def look(m, x, source, mask=None, *, q=None, kv=None, swap=False,
+         by="key", cut="halves", project=True):  # fmt: skip
+    """What cross-attention gives, with faults that can be chosen."""
+    q, kv = (x if q is None else q), (source if kv is None else kv)
+    H = m.n_head
+
+    def split(z):
+        return z.reshape(*z.shape[:2], H, -1).transpose(1, 2)
+
+    pair = m.kv(kv)
+    k, v = (split(z) for z in pair.chunk(2, -1))
+    if cut == "heads":
+        k, v = split(pair).chunk(2, -1)
+    k, v = (v, k) if swap else (k, v)
+    q = split(m.q(q) if project else q)
+    T, S = q.size(-2), k.size(-2)
+    real = torch.ones(len(x), S).bool() if mask is None else mask
+    allowed = {
+        "key": real[:, None, None, :],
+        "query": real[:, None, :, None],
+        "none": torch.ones(1, 1, T, S, dtype=torch.bool),
+        "turned": ~real[:, None, None, :],
+        "causal": real[:, None, None, :]
+        & torch.ones(T, S, dtype=torch.bool).tril(S - T),
+    }[by]
+    scores = (q @ k.mT * q.size(-1) ** -0.5).masked_fill(~allowed, -1e30)
+    y = (scores.softmax(-1) * allowed) @ v
+    return m.proj(y.transpose(1, 2).reshape(x.shape))
+
+
+SHAPES = {
+    "mask must broadcast": "scores must be (B, H, T, S): give each head its "
+    "channels with split_heads, and the mask a dimension for heads and one "
+    "for queries",
+    "must match the size": "the shapes do not fit: q is (B, H, T, D), k and v "
+    "(B, H, S, D)",
+    "Expected size for first two": "the shapes do not fit: q is (B, H, T, D), "
+    "k and v (B, H, S, D)",
+    "cannot access local variable": "the blank must make every name that the "
+    "next lines use",
+    "not enough values to unpack": "two halves are asked for: chunk(2, dim=-1)",
+    "too many values to unpack": "two halves are asked for: chunk(2, dim=-1)",
+    "cannot be multiplied": "self.q takes what asks, self.kv what answers, "
+    "each with C channels",
+}
+
+
+def a_layer(t, S=4):
+    given = "CrossAttention(n_embd=12, n_head=3)"
+    layer = t.make(t.answer, 12, 3, given=given)
+    torch.manual_seed(t.seed)
+    return layer.eval(), 3 * torch.randn(2, 4, 12), torch.randn(2, S, 12)
+
+
+def check_queries_keys(t):
+    m, x, source = a_layer(t)
+    given = "12 channels, 3 heads, x (2, 4, 12), source (2, 4, 12)"
+    got = t.call(m, x, source, given=given, errors=SHAPES)
+    t.same(
+        got,
+        look(m, x, source),
+        "x asks, the source answers",
+        given=given,
+        mistakes={
+            "keys and values come from x: then it looks at itself, and the "
+            "source is never read": lambda: look(m, x, source, kv=x),
+            "the source asks: queries come from x": lambda: look(
+                m, x, source, q=source
+            ),
+            "it is the wrong way round: x asks, the source answers": lambda: (
+                look(m, x, source, q=source, kv=x)
+            ),
+            "keys and values are exchanged: keys are the first half": lambda: (
+                look(m, x, source, swap=True)
+            ),
+            "the heads were cut before the halves: chunk(2) first, then "
+            "split_heads": lambda: look(m, x, source, cut="heads"),
+            "x itself asks: queries are self.q(x)": lambda: look(
+                m, x, source, project=False
+            ),
+        },
+    )
+    m, x, source = a_layer(t, S=7)
+    given = "a source of 7 tokens for 4 that ask"
+    got = t.call(m, x, source, given=given, errors=SHAPES)
+    t.same(got, look(m, x, source), "the two may differ in length", given=given)
+
+
+def check_mask(t):
+    m, x, source = a_layer(t)
+    real = torch.tensor([[True] * 4, [False, False, True, True]])
+    given = "x and source (2, 4, 12), the second source padded on the left"
+    got = t.call(m, x, source, mask=real, given=given, errors=SHAPES)
+    t.same(
+        got,
+        look(m, x, source, real),
+        "no query reads padding",
+        given=given,
+        mistakes={
+            "the mask stops the queries: it must stop the keys, the last "
+            "dimension": lambda: look(m, x, source, real, by="query"),
+            "padding is read: the mask has no effect": lambda: look(
+                m, x, source, real, by="none"
+            ),
+            "only padding is read: True is a real token": lambda: look(
+                m, x, source, real, by="turned"
+            ),
+            "it is causal: the whole source is known, nothing is hidden but "
+            "padding": lambda: look(m, x, source, real, by="causal"),
+        },
+    )
+
+
+def a_block(t):
+    """A block of the learner's, its parts, and what it is given."""
+    torch.manual_seed(t.seed)
+    norms = [LayerNorm(12) for _ in range(3)]
+    for norm in norms:
+        nn.init.normal_(norm.weight, 1.0, 0.3)
+        nn.init.normal_(norm.bias, std=0.3)
+    own, cross = MultiHeadAttention(12, 3), CrossAttention(12, 3)
+    mlp = MLP(12, activation="relu")
+    n1, n2, n3 = norms
+    given = "DecoderBlock(norm1, attention, norm2, cross, norm3, mlp)"
+    block = t.make(t.answer, n1, own, n2, cross, n3, mlp, given=given)
+    return block.eval(), torch.randn(2, 4, 12), torch.randn(2, 4, 12)
+
+
+def through(b, x, memory, real, *, order="post", residual=(1, 1, 1),
+            norm=(1, 1, 1), swap=False, at=None, drop=None):  # fmt: skip
+    """What the decoder's block gives, with faults that can be chosen."""
+    parts = [
+        (b.norm1, lambda x: b.attention(x)),
+        (
+            b.norm2,
+            lambda x: b.cross(x, memory if at is None else x, mask=real),
+        ),
+        (b.norm3, b.mlp),
+    ]
+    if swap:
+        parts = [parts[1], parts[0], parts[2]]
+    for i, (n, f) in enumerate(parts):
+        if i == drop:
+            continue
+        n = n if norm[i] else nn.Identity()
+        if order == "pre":
+            x = x + f(n(x))
+        else:
+            x = n(x * residual[i] + f(x))
+    return x
+
+
+def check_decoder_block(t):
+    b, x, memory = a_block(t)
+    real = torch.tensor([[True] * 4, [False, False, True, True]])
+    given = "x and memory (2, 4, 12), the second source padded"
+    got = t.call(
+        b, x, memory, source_mask=real, given=given,
+        errors={
+            "multiple values for": "`own` and `at` hold mask and record: pass "
+            "each once, with **",
+            "required positional argument": "self.cross takes x and memory",
+        },
+    )  # fmt: skip
+    t.same(
+        got,
+        through(b, x, memory, real),
+        "three parts, each with its residual and its norm",
+        given=given,
+        mistakes={
+            "that is pre-norm: in 2017 the norm comes after the sum": lambda: (
+                through(b, x, memory, real, order="pre")
+            ),
+            "the residuals are missing: norm(x + part(x))": lambda: through(
+                b, x, memory, real, residual=(0, 0, 0)
+            ),
+            "cross-attention has no residual: what the target knew of itself "
+            "is lost": lambda: through(b, x, memory, real, residual=(1, 0, 1)),
+            "the norms are missing": lambda: through(
+                b, x, memory, real, norm=(0, 0, 0)
+            ),
+            "cross-attention comes second: first the target looks at itself": (
+                lambda: through(b, x, memory, real, swap=True)
+            ),
+            "cross-attention looks at x: hand it memory": lambda: through(
+                b, x, memory, real, at=x
+            ),
+            "cross-attention is missing": lambda: through(
+                b, x, memory, real, drop=1
+            ),
+            "the MLP is missing": lambda: through(b, x, memory, real, drop=2),
+            "padding of the source is read: cross-attention needs its mask, "
+            "**at": lambda: through(b, x, memory, None),
+        },
+    )
+
+
+def check_smoothing(t):
+    dice = torch.Generator().manual_seed(t.seed)
+    logits = torch.randn(2, 3, 5, generator=dice)
+    targets = torch.tensor([[1, 4, 0], [2, -100, -100]])
+    given = "logits (2, 3, 5), targets [[1, 4, 0], [2, -100, -100]], 0.2"
+    got = t.call(
+        t.answer, logits, targets, 0.2, given=given,
+        errors={
+            "must match the size": "loss must be (B, T): take the mean over "
+            "the vocabulary, dim -1",
+            "shape of the mask": "loss must be (B, T), a number for each "
+            "target",
+            "too many indices": "loss must be (B, T), a number for each target",
+            "cannot access local variable": "the blank must make `loss`",
+        },
+    )  # fmt: skip
+    logp = logits.log_softmax(-1)
+    real = targets >= 0
+    right = logp.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+
+    def mean(loss):
+        return loss[real].mean()
+
+    t.same(
+        got,
+        F.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), label_smoothing=0.2
+        ),
+        "a fifth of the probability is asked for everywhere",
+        given=given,
+        mistakes={
+            "that is the loss without smoothing": mean(-right),
+            "the share was given to each token: spread it, by the mean over "
+            "the vocabulary": mean(-0.8 * right - 0.2 * logp.sum(-1)),
+            "the shares are exchanged: 1 - smoothing for the right token": (
+                mean(-0.2 * right - 0.8 * logp.mean(-1))
+            ),
+            "the right token must give up what the others get: 1 - smoothing": (
+                mean(-right - 0.2 * logp.mean(-1))
+            ),
+            "the share goes to the wrong tokens only: here it is spread over "
+            "all V": mean(-0.8 * right - 0.2 * (logp.sum(-1) - right) / 4),
+            "the sign is wrong: log probabilities are negative, a loss is "
+            "not": mean(0.8 * right + 0.2 * logp.mean(-1)),
+            "what the other tokens should get is missing": mean(-0.8 * right),
+        },
+    )
+
+
+def check_rate(t):
+    C, W = (16, 4) if t.seed == 1 else (4 + t.seed % 50, 3 + t.seed % 7)
+    steps = [0, W - 1, 4 * W - 1]
+    given = f"steps {steps}, n_embd={C}, warmup={W}"
+
+    def rates():
+        return [t.answer(step, C, W) for step in steps]
+
+    got = t.call(
+        rates, given=given,
+        errors={
+            "ZeroDivisionError": "the first step is 0: take n, which counts "
+            "from 1",
+        },
+    )  # fmt: skip
+
+    def all_of(rate):
+        return [float(rate(step + 1)) for step in steps]
+
+    t.same(
+        got,
+        all_of(lambda n: C**-0.5 * min(n**-0.5, n * W**-1.5)),
+        "up in a line, then down with the root",
+        given=given,
+        atol=1e-7,
+        mistakes={
+            "the larger of the two was taken: the smaller": all_of(
+                lambda n: C**-0.5 * max(n**-0.5, n * W**-1.5)
+            ),
+            "there is no warm-up": all_of(lambda n: C**-0.5 * n**-0.5),
+            "it never falls": all_of(lambda n: C**-0.5 * n * W**-1.5),
+            "the width of the model is missing: times n_embd**-0.5": all_of(
+                lambda n: min(n**-0.5, n * W**-1.5)
+            ),
+            "a wider model needs a smaller rate: n_embd**-0.5": all_of(
+                lambda n: C**0.5 * min(n**-0.5, n * W**-1.5)
+            ),
+            "the two lines must meet at the end of the warm-up: "
+            "warmup**-1.5": all_of(
+                lambda n: C**-0.5 * min(n**-0.5, n * W**-0.5)
+            ),
+        },
+    )
+
+
+class Script(nn.Module):
+    """Says eos when as many tokens were written as the source says, and
+    something else before and after.
+    """
+
+    config = SimpleNamespace(block_size=16, vocab_size=9)
+
+    def encode(self, source, *, source_mask=None, record=None):
+        return source
+
+    def decode(self, idx, memory, *, mask=None, source_mask=None, record=None):
+        at = torch.arange(idx.size(1))  # (T,)
+        said = 3 + (idx.cumsum(-1) + at) % 6  # (B, T)
+        said = said.masked_fill(at == memory[:, :1], 2)
+        return 9.0 * F.one_hot(said, 9).float()
+
+
+def written(source, *, fill=2, note=True, grow=True, anyone=False, n=8):
+    """What `translate` gives with faults that can be chosen."""
+    idx = torch.ones(len(source), 1).long()
+    done = torch.zeros(len(source)).bool()
+    for _ in range(n):
+        new = Script().decode(idx, source)[:, -1].argmax(-1)
+        if fill is not None:
+            new = new.masked_fill(done, fill)
+        if note:
+            done = done | (new == 2)
+        if anyone:
+            done = done | done.any()
+        if grow:
+            idx = torch.cat([idx, new[:, None]], 1)
+        if done.all():
+            break
+    return idx[:, 1:]
+
+
+def check_translate(t):
+    ends = [2, 4] if t.seed == 1 else [1 + t.seed % 3, 4 + t.seed % 2]
+    source = torch.tensor([[ends[0], 0], [ends[1], 0]])
+    given = f"rows that say eos after {ends[0]} and {ends[1]} tokens, n = 8"
+    got = t.call(
+        t.answer, Script(), source, bos=1, eos=2, n=8, given=given,
+        errors={
+            "same number of dimensions": "new is (B,): give it a dimension, "
+            "new[:, None]",
+            "Dimension out of range": "new is (B,): give it a dimension, "
+            "new[:, None]",
+            "Sizes of tensors must match": "put it after the tokens, along "
+            "dim 1",
+        },
+    )  # fmt: skip
+    t.same(
+        got,
+        written(source),
+        "a row that has ended writes eos until all have",
+        given=given,
+        mistakes={
+            "idx does not grow: put new behind it": written(source, grow=False),
+            "a row that has ended goes on writing: it must repeat eos": (
+                written(source, fill=None)
+            ),
+            "nobody is ever done: note who has written eos": written(
+                source, note=False
+            ),
+            "nobody is ever done, and rows go on writing after eos": written(
+                source, note=False, fill=None
+            ),
+            "rows that are done write something else than eos": written(
+                source, fill=0
+            ),
+            "all rows end with the first one: each row ends by itself": (
+                written(source, anyone=True)
+            ),
+        },
+    )
+
+
+FILL = "new = new.masked_fill(done, eos)\n"
+NOTE = "done = done | (new == eos)\n"
+GROW = "idx = torch.cat([idx, new[:, None]], 1)"
+HALVES = "k, v = self.kv({}).chunk(2, dim=-1)\n"
+SPLIT = "q, k, v = (split_heads(y, self.n_head) for y in ({}, k, v))"
+POST = (
+    "x = self.norm1(x + self.attention(x, **own))\n"
+    "x = self.norm2({}self.cross({}, **{}))\n"
+    "return self.norm3(x + self.mlp(x))"
+)
+
+EXERCISES = [
+    Exercise(
+        "seq2seq.queries_keys",
+        "CrossAttention.forward",
+        check_queries_keys,
+        (
+            "Who asks? The text that is written. Who answers? The source.",
+            "self.q(x) for the queries; self.kv(source).chunk(2, dim=-1) for "
+            "keys and values; split_heads for each of the three.",
+        ),
+        right=(
+            "q = split_heads(self.q(x), self.n_head)\n"
+            "k, v = self.kv(source).split(x.size(-1), dim=-1)\n"
+            "k, v = split_heads(k, self.n_head), split_heads(v, self.n_head)",
+        ),
+        wrong=(
+            (
+                HALVES.format("x") + SPLIT.format("self.q(x)"),
+                "never read",
+            ),
+            (
+                HALVES.format("source") + SPLIT.format("self.q(source)"),
+                "source asks",
+            ),
+            (
+                HALVES.format("x") + SPLIT.format("self.q(source)"),
+                "wrong way round",
+            ),
+            (
+                HALVES.format("source").replace("k, v", "v, k")
+                + SPLIT.format("self.q(x)"),
+                "exchanged",
+            ),
+            (
+                "q = split_heads(self.q(x), self.n_head)\n"
+                "both = split_heads(self.kv(source), self.n_head)\n"
+                "k, v = both.chunk(2, dim=-1)",
+                "before the halves",
+            ),
+            (
+                HALVES.format("source") + "q = self.q(x)",
+                "split_heads",
+            ),
+        ),
+        core=True,
+    ),
+    Exercise(
+        "seq2seq.mask",
+        "CrossAttention.forward",
+        check_mask,
+        (
+            "The mask is about the source, and the source is the last "
+            "dimension of the scores.",
+            "mask[:, None, None, :] is (B, 1, 1, S).",
+        ),
+        right=("allowed = mask.view(len(mask), 1, 1, -1)",),
+        wrong=(
+            ("allowed = mask[:, None, :, None]", "stops the queries"),
+            ("allowed = torch.ones_like(mask)[:, None, None, :]", "no effect"),
+            ("allowed = ~mask[:, None, None, :]", "only padding"),
+            ("allowed = mask[:, None, :]", "for heads and one"),
+        ),
+    ),
+    Exercise(
+        "seq2seq.decoder_block",
+        "DecoderBlock.forward",
+        check_decoder_block,
+        (
+            "Three times the same pattern: norm(x + part(x)).",
+            "self.cross(x, memory, **at) is the second part; the first and "
+            "the third are those of Block.",
+        ),
+        right=(
+            "y = x + self.attention(x, **own)\n"
+            "x = self.norm1(y)\n"
+            "found = self.cross(x, memory, **at)\n"
+            "x = self.norm2(found + x)\n"
+            "x = x + self.mlp(x)\n"
+            "return self.norm3(x)",
+        ),
+        wrong=(
+            (
+                "x = x + self.attention(self.norm1(x), **own)\n"
+                "x = x + self.cross(self.norm2(x), memory, **at)\n"
+                "return x + self.mlp(self.norm3(x))",
+                "pre-norm",
+            ),
+            (POST.format("", "x, memory", "at"), "has no residual"),
+            (POST.format("x + ", "x, x", "at"), "hand it memory"),
+            (POST.format("x + ", "x, memory", "own"), "needs its mask"),
+            (
+                "x = self.norm2(x + self.cross(x, memory, **at))\n"
+                "x = self.norm1(x + self.attention(x, **own))\n"
+                "return self.norm3(x + self.mlp(x))",
+                "comes second",
+            ),
+            (
+                "x = self.norm1(self.attention(x, **own))\n"
+                "x = self.norm2(self.cross(x, memory, **at))\n"
+                "return self.norm3(self.mlp(x))",
+                "residuals are missing",
+            ),
+        ),
+        core=True,
+    ),
+    Exercise(
+        "seq2seq.smoothing",
+        "smooth_cross_entropy",
+        check_smoothing,
+        (
+            "The formula has two terms: `chosen` is the first logarithm, the "
+            "second is a mean over the vocabulary.",
+            "-(1 - smoothing) * chosen - smoothing * logp.mean(-1).",
+        ),
+        right=(
+            "even = logp.sum(-1) / logits.size(-1)\n"
+            "loss = -torch.lerp(chosen, even, smoothing)",
+        ),
+        wrong=(
+            ("loss = -chosen", "without smoothing"),
+            (
+                "loss = -(1 - smoothing) * chosen - smoothing * logp.sum(-1)",
+                "given to each",
+            ),
+            (
+                "loss = -smoothing * chosen - (1 - smoothing) * logp.mean(-1)",
+                "shares are exchanged",
+            ),
+            ("loss = -chosen - smoothing * logp.mean(-1)", "give up"),
+            (
+                "others = (logp.sum(-1) - chosen) / (logits.size(-1) - 1)\n"
+                "loss = -(1 - smoothing) * chosen - smoothing * others",
+                "wrong tokens only",
+            ),
+            (
+                "loss = (1 - smoothing) * chosen + smoothing * logp.mean(-1)",
+                "sign is wrong",
+            ),
+        ),
+        core=True,
+    ),
+    Exercise(
+        "seq2seq.rate",
+        "inverse_sqrt",
+        check_rate,
+        (
+            "Two lines cross where n is warmup; which of them is lower "
+            "before, and which after?",
+            "n_embd**-0.5 * min(n**-0.5, n * warmup**-1.5).",
+        ),
+        right=(
+            "if n < warmup:\n"
+            "    return n / warmup / (n_embd * warmup) ** 0.5\n"
+            "return (n_embd * n) ** -0.5",
+        ),
+        wrong=(
+            (
+                "return n_embd**-0.5 * max(n**-0.5, n * warmup**-1.5)",
+                "the smaller",
+            ),
+            ("return min(n**-0.5, n * warmup**-1.5)", "width of the model"),
+            ("return (n_embd * n) ** -0.5", "no warm-up"),
+            (
+                "return n_embd**-0.5 * min(step**-0.5, step * warmup**-1.5)",
+                "the first step is 0",
+            ),
+        ),
+    ),
+    Exercise(
+        "seq2seq.translate",
+        "translate",
+        check_translate,
+        (
+            "Three things, in this order: who is done writes eos; who has "
+            "written eos is done; idx takes new in.",
+            "new.masked_fill(done, eos); done | (new == eos); "
+            "torch.cat([idx, new[:, None]], 1).",
+        ),
+        right=(
+            "new = torch.where(done, eos, new)\n"
+            "done = new == eos\n"
+            "idx = torch.hstack([idx, new.unsqueeze(1)])",
+        ),
+        wrong=(
+            (NOTE + GROW, "goes on writing"),
+            (FILL + GROW, "ever done: note"),
+            (FILL + NOTE, "does not grow"),
+            (
+                FILL + "done = done | (new == eos).any()\n" + GROW,
+                "each row ends",
+            ),
+            (
+                FILL + NOTE + "idx = torch.cat([idx, new], 1)",
+                "give it a dimension",
+            ),
+        ),
+    ),
+    Question(
+        "seq2seq.predict-smoothing",
+        0.91,
+        "0.9, and its own tenth of the 0.1 that is spread over all ten",
+        (
+            "The loss is smallest where the model gives what is asked for.",
+            "The share is spread over all ten, the right one too.",
+        ),
+        wrong={
+            0.9: "the right token is one of the ten that the share is spread "
+            "over, and gets its part of it",
+            1.0: "certainty is punished: the other nine should have something",
+            0.1: "that is the share which is spread",
+        },
+        within=0.001,
+    ),
+    Question(
+        "seq2seq.predict-bridge",
+        round(math.log(365), 2),
+        "the natural logarithm of the number of days that it cannot tell apart",
+        (
+            "What is the expected loss of a model that knows nothing but how "
+            "many answers there are?",
+            "The loss of a guess among n is ln n.",
+        ),
+        wrong={
+            0: "that would mean that it knows the day",
+            8.51: "that is in bits: in nats it is the natural logarithm",
+            365: "each day has the probability 1/365; the loss is its "
+            "logarithm, with the sign turned",
+        },
+        within=0.02,
+    ),
+    Question(
+        "seq2seq.break-causal-encoder",
+        "b",
+        "every source token is seen by the decoder, and the last ones have "
+        "seen all before them",
+        (
+            "Who looks at the year: the encoder's first tokens, or the "
+            "decoder?",
+            "Does cross-attention have a causal mask?",
+        ),
+        wrong={
+            "a": "the year is a token like any other for the decoder, which "
+            "sees the whole source",
+            "c": "where the year stands does not matter: cross-attention has "
+            "no causal mask",
+        },
+    ),
+]
