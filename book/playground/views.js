@@ -22,6 +22,11 @@ function pgTitle(text) {
   return mgEl("h2", { class: "mg-pg-title" }, text);
 }
 
+function pgHeader(texts) {
+  return mgEl("tr", {}, texts.map((text) => (text
+    ? mgEl("th", { scope: "col" }, mgEl("bdi", {}, text)) : mgEl("td", {}))));
+}
+
 // --- the tokens of the text -------------------------------------------------
 
 // onPlace(place or null): the reader wants to see what comes after a token.
@@ -52,6 +57,7 @@ function pgTokens({ name, onPlace }) {
       onPin: (_, i) => onPlace(shown.start + i),
       onUnpin: () => onPlace(null) });
     host.replaceChildren(strip);
+    strip.scrollTop = strip.scrollHeight; // where the text goes on
   }
 
   function update(state, { written, open, characters }) {
@@ -96,8 +102,7 @@ function pgNext({ name, onChoose }) {
     mgEl("div", { class: "mg-pg-frame", tabindex: 0, role: "region",
       "aria-label": "the next token" },
     mgEl("table", { class: "mg-pg-next" }, caption, mgEl("thead", {},
-      mgEl("tr", {}, ["token", "model", "with your settings", ""].map(
-        (text) => mgEl("th", { scope: "col" }, text)))), body)),
+      pgHeader(["token", "model", "with your settings", ""])), body)),
     mgEl("p", { class: "mg-help" }, "Grey: what the model gives. Colour: "
       + "what temperature, top-k and top-p make of it. A token is a button: "
       + "it puts this token into the text."));
@@ -214,8 +219,7 @@ function pgLens({ name, onOpen }) {
     const header = ["after the token", "no block", ...Array.from(
       { length: blocks }, (_, l) => `block ${l}`)];
     frame.replaceChildren(mgEl("table", {},
-      mgEl("thead", {}, mgEl("tr", {}, header.map((text) => mgEl("th",
-        { scope: "col" }, text)))),
+      mgEl("thead", {}, pgHeader(header)),
       mgEl("tbody", {}, rows.map(({ place, id, cells }) => mgEl("tr", {},
         mgEl("th", { scope: "row" }, `${place} `, mgEl("bdi",
           { class: "mg-token" }, mgVisible(name(id), 12))),
