@@ -196,6 +196,17 @@ def test_each_wrong_answer_gets_its_own_message(exercise, proven):
     proven("messages", causes)
 
 
+def test_a_missing_return_is_named_also_where_the_next_blank_is_open():
+    exercise = exercises.find("block.pre")
+    answer = (
+        "x = x + self.attention(self.norm1(x), **keys)\n"
+        "x = x + self.mlp(self.norm2(x))"
+    )
+    open_ = 'raise NotImplementedError("block.post: your turn")'
+    result = checked(exercise, filled(cell_of(exercise), [answer, open_]))
+    assert result.status == "failed" and "not returned" in result.cause
+
+
 def reference(exercise):
     module = importlib.import_module(f"minigpt.{exercise.id.split('.')[0]}")
     return getattr(module, exercise.name)

@@ -144,6 +144,15 @@ def test_every_assignment_is_generated_without_solutions(course):
         assert not {x for x in hidden - shown if len(x) > 12} & lines
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_an_assignment_passes_its_tests_with_the_solutions(course, name):
+    path = course / "source" / name / f"{name}.ipynb"
+    code, said = nbgrader(course, "validate", str(path))
+    assert code == 0, said[-2000:]
+    assert "Success! Your notebook passes all the tests." in said, said[-2000:]
+
+
 def answered(blank, source, answers):
     """A released notebook with cells of the source, or others, filled in."""
     nb = read(blank)

@@ -110,13 +110,13 @@ class Trial:
                 "never ends?",
                 Example(given, "an answer in well under a second", "none"),
             )
+        found = [c for e, c in errors.items() if e in f"{name}: {text}"]
         if isinstance(error, NotImplementedError) and text:
             other = text.split(":")[0]
             if other == self.id:
                 raise Stop("not attempted", "the blank is still there")
-            if "." in other and " " not in other:
+            if "." in other and " " not in other and not found:
                 raise Stop("blocked", f"it needs {other}, which is still blank")
-        found = [c for e, c in errors.items() if e in f"{name}: {text}"]
         first = text.strip().splitlines()[0] if text.strip() else ""
         raised = f"{name}: {first}" if first else name
         line = _line(error)

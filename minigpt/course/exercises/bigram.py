@@ -236,6 +236,8 @@ def check_sample(t):
             "positions take the last",
             "out of range": "a token outside the vocabulary was drawn: the "
             "stretches must be probabilities",
+            "must match the size": "probs do not fit the texts: [-1] takes the "
+            "last text of the batch, [:, -1] the last position of each",
         },
     )  # fmt: skip
     t.true(
@@ -518,6 +520,7 @@ EXERCISES = [
             ("probs = model(idx)[:, -1].softmax(-1)", "more than block_size"),
             (f"{LOOK}[:, -1].sigmoid()", "sigmoid"),
             (f"{LOOK}.softmax(-1)", "(B, V)"),
+            (f"{LOOK}[-1].softmax(-1)", "last text of the batch"),
             (
                 f"{LOOK}[:, -1]\n"
                 "probs = F.one_hot(probs.argmax(-1), 4).float()",

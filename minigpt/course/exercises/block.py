@@ -144,6 +144,12 @@ def parts():
     )
 
 
+NO_RETURN = (
+    "the result is not returned: without `return` the lines of post-norm go "
+    "on with it"
+)
+
+
 def run_block(t, order, mistakes, holds):
     """Compare a block of known parts; `mistakes` maps causes to functions."""
     n1, a, n2, m = parts()
@@ -153,6 +159,7 @@ def run_block(t, order, mistakes, holds):
     errors = {
         "unexpected keyword": "only attention takes mask, cache and record",
         "takes": "attention is called with x and **keys",
+        "block.post: your turn": NO_RETURN,
     }
     record, mask = [], torch.ones(1, 4, dtype=torch.bool)
     got = t.call(block, x, mask=mask, record=record, given=given, errors=errors)
@@ -216,6 +223,10 @@ def check_pre(t):
                 o(x + a(n(x)))
             ),
             "the MLP is missing": lambda x, n, a, o, m: x + a(n(x)),
+            NO_RETURN: lambda x, n, a, o, m: _then(
+                _then(x + a(n(x)), lambda y: y + m(o(y))),
+                lambda z: _then(n(z + a(z)), lambda y: o(y + m(y))),
+            ),
         },
         "each part reads the normed stream and adds to it",
     )
@@ -408,6 +419,11 @@ EXERCISES = [
                 "x = x + self.attention(self.norm1(x))\n"
                 "return x + self.mlp(self.norm2(x))",
                 "without **keys",
+            ),
+            (
+                "x = x + self.attention(self.norm1(x), **keys)\n"
+                "x = x + self.mlp(self.norm2(x))",
+                "not returned",
             ),
             (
                 "x = x + self.norm1(self.attention(x, **keys))\n"
