@@ -1,4 +1,4 @@
-"""GPT-2 small, the real one: 548 MB from its publishers' page, once.
+"""GPT-2 small, the real one: 548 MB from Hugging Face, once.
 
 Nothing here runs by itself: a reader asks for it with
 `python -m minigpt generate --model gpt2`, or in chapter 13. The address names
