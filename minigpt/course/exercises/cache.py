@@ -53,6 +53,8 @@ def check_start(t):
             "all rows were added up: each row has its own position, dim -1": (
                 real.sum()
             ),
+            "one number for the whole batch: sum along dim -1, up to "
+            "self.offset": cache.mask.sum(),
             "that is the position of the last token: the next one is one "
             "further": want - 1,
             "one too far: positions are counted from 0": want + 1,
@@ -299,6 +301,8 @@ EXERCISES = [
             (f"return (~{COUNT}).sum(-1, keepdim=True)", "not the tokens"),
             (f"return {COUNT}.sum(0, keepdim=True)", "rows were added up"),
             (f"return {COUNT}.sum(-1, keepdim=True) - 1", "last token"),
+            (f"return {COUNT}.sum()", "all rows were added up"),
+            ("return self.mask.sum()", "whole batch"),
             (f"{COUNT}.sum(-1, keepdim=True)", "`return` missing"),
         ),
     ),

@@ -95,6 +95,9 @@ def check_top_k(t):
             "the order of the first row was used for every row": keep(
                 logits, place[:1] < k
             ),
+            "order holds ids, not places: the ids of the first k stay": keep(
+                logits, order < k
+            ),
             "nothing was cut": logits,
         },
     )
@@ -162,6 +165,8 @@ def check_min_p(t):
         errors={
             "must match the size": "the bar has one number for each row: "
             "keepdim=True, so that it can be compared with all of them",
+            "multiply sequence": "max along a dimension gives the values and "
+            "where they are: amax, or max(…).values",
         },
     )  # fmt: skip
     probs = logits.softmax(-1)
@@ -348,6 +353,10 @@ EXERCISES = [
                 "first k places",
             ),
             (
+                "return logits.masked_fill(order >= k, -torch.inf)",
+                "ids, not places",
+            ),
+            (
                 "out = logits.clone()\nout[..., order[0, k:]] = -torch.inf\n"
                 "return out",
                 "first row was used",
@@ -395,6 +404,7 @@ EXERCISES = [
             ("bar = p * probs.max()", "whole batch"),
             ("bar = probs.amax(-1, keepdim=True)", "times p"),
             ("bar = p * probs.amax(-1)", "keepdim"),
+            ("bar = p * probs.max(-1, keepdim=True)", "where they are"),
             ("bar = p * probs.amax(0, keepdim=True)", "each column"),
         ),
     ),
