@@ -12,7 +12,6 @@ from pathlib import Path
 import pooch
 
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.pretrained import config_to_json, load_gpt2
 from minigpt.run.checkpoint import write_atomically
 from minigpt.run.download import Remote, fetch, size_of
 from minigpt.tokenizer import gpt2_bytes, gpt2_tokenizer
@@ -43,6 +42,8 @@ def fetch_gpt2() -> Path:
 
     Raises ConnectionError without a network, ValueError for wrong bytes.
     """
+    from minigpt.pretrained import config_to_json
+
     folder = gpt2_folder()
     fetch(GPT2, folder / "model.safetensors")
     write_atomically(folder / "config.json", config_to_json(CONFIG).encode())
@@ -61,6 +62,8 @@ def open_gpt2(folder: Path) -> tuple[GPT, object]:
 
     Raises ValueError for weights that do not fit, or another vocabulary.
     """
+    from minigpt.pretrained import load_gpt2
+
     tokenizer = gpt2_tokenizer()
     check_vocabulary(folder, tokenizer)
     model = load_gpt2(folder)
