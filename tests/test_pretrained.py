@@ -651,10 +651,9 @@ def test_a_wrong_folder_is_one_clear_line(folder, capsys):
     assert "model.safetensors: h.2.ln_1.weight is missing" in err
 
 
-@pytest.mark.skipif(
-    not gpt2.gpt2_is_here(), reason="GPT-2's weights are not on this machine"
-)
+@pytest.mark.network
 def test_the_real_gpt2():
+    """Fetches 548 MB, once."""
     folder = gpt2.fetch_gpt2()
     ours, tokenizer = gpt2.open_gpt2(folder)
     theirs = GPT2LMHeadModel.from_pretrained(folder).eval()
