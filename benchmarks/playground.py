@@ -6,6 +6,7 @@ loads a model, lets it write and prints what the page and its worker took.
 
 import functools
 import http.server
+import os
 import shutil
 import statistics
 import sys
@@ -109,6 +110,8 @@ def main(options):
     print(f"{size / 1e6:8.1f} MB loaded in {load:.2f} s")
     print(f"{alone:8.0f} tokens per second, the worker alone (median of 5)")
     print(f"{drawn:8.0f} tokens per second while the page draws them")
+    if hasattr(os, "getloadavg"):  # a busy machine says nothing about speed
+        print(f"{os.getloadavg()[0]:8.1f} load of the machine, the last minute")
     if alone < options.least:
         raise SystemExit(f"slower than {options.least:.0f} tokens per second")
 
