@@ -1,5 +1,6 @@
 """The classroom edition: nbgrader makes, grades and exports it."""
 
+import ast
 import csv
 import os
 import re
@@ -100,6 +101,17 @@ def test_what_is_graded_cannot_be_imported():
     )
     for name in ("bigram", "gpt", "multihead"):
         assert f"minigpt.{name} is not there while bigram is graded" in said
+
+
+@pytest.mark.parametrize("module", exercises.modules())
+def test_a_check_imports_nothing_that_is_not_there_when_it_grades(module):
+    order = [module_name(read(path)) for path in chapters(ROOT)]
+    path = ROOT / "minigpt" / "course" / "exercises" / f"{module}.py"
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    names = {n.module for n in nodes if isinstance(n, ast.ImportFrom)}
+    used = {n.removeprefix("minigpt.") for n in names} & set(order)
+    earlier = order[: order.index(module)] if module in order else order
+    assert used <= set(earlier)
 
 
 def right(word, pair):
