@@ -1,0 +1,509 @@
+"""Modern parts against torch, transformers and closed forms."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.testing import assert_close
+
+from minigpt.cache import KVCache, new_cache
+from minigpt.gpt import GPT, GPTConfig
+from minigpt.modern import (
+    GroupedQueryAttention,
+    Muon,
+    RMSNorm,
+    SwiGLU,
+    Together,
+    alibi,
+    modern_gpt,
+    muon_and_adamw,
+    orthogonalize,
+    repeat_heads,
+    rope_angles,
+    rotate,
+)
+from minigpt.multihead import MultiHeadAttention, join_heads
+from minigpt.train import Recipe, parameter_groups, train_step
+
+SMALL = GPTConfig(
+    vocab_size=40,
+    block_size=16,
+    n_layer=2,
+    n_head=4,
+    n_embd=24,
+    bias=False,
+    position="none",
+)
+
+
+def attention(**options):
+    part = partial(GroupedQueryAttention, **options)
+    return lambda config: GPT(config, attention=part)
+
+
+VARIANTS = {
+    "rope": attention(),
+    "alibi": attention(position="alibi"),
+    "one head of keys": attention(n_kv_head=1, position="none"),
+    "qk-norm": attention(qk_norm=True, position="none"),
+    "all in attention": attention(n_kv_head=2, qk_norm=True),
+    "alibi, shared": attention(n_kv_head=2, position="alibi"),
+    "rmsnorm": lambda config: GPT(config, norm=RMSNorm),
+    "swiglu": lambda config: GPT(config, mlp=SwiGLU),
+    "modern": lambda config: modern_gpt(config, n_kv_head=2, qk_norm=True),
+}
+
+
+def some_model(build, config=SMALL, seed=0):
+    """A model whose weights are large enough that positions matter."""
+    torch.manual_seed(seed)
+    model = build(config).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn_like(p) * 0.3 if p.dim() == 2 else p)
+    return model
+
+
+def dice(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# RMSNorm
+
+
+@given(st.integers(1, 40), st.floats(1e-6, 0.5), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_rmsnorm_equals_torch_with_gradients(C, eps, seed):
+    ours, theirs = RMSNorm(C, eps), nn.RMSNorm(C, eps)
+    gain = dice(C, seed=seed + 1)
+    x, g = dice(2, 3, C, seed=seed).requires_grad_(), dice(2, 3, C)
+    outs, grads = [], []
+    for norm in (ours, theirs):
+        with torch.no_grad():
+            norm.weight.copy_(gain)
+        y = norm(x)
+        outs.append(y)
+        grads.append(torch.autograd.grad(y, [x, norm.weight], g))
+    assert_close(*outs)
+    assert_close(*grads, atol=1e-4, rtol=1e-4)
+
+
+def test_rmsnorm_has_gains_only_and_says_what_fits():
+    norm = RMSNorm(6, bias=True)
+    assert [n for n, _ in norm.named_parameters()] == ["weight"]
+    with pytest.raises(ValueError, match=r"\(…, 6\), got \(2, 5\)"):
+        norm(torch.zeros(2, 5))
+
+
+# RoPE
+
+
+def test_rotate_equals_llamas_rotary_embedding():
+    llama = pytest.importorskip("transformers.models.llama.modeling_llama")
+    from transformers import LlamaConfig
+
+    config = LlamaConfig(
+        hidden_size=32, num_attention_heads=4, max_position_embeddings=64
+    )
+    where = torch.tensor([[0, 1, 2, 3, 4], [7, 8, 9, 10, 60]])
+    q, k = dice(2, 4, 5, 8), dice(2, 2, 5, 8, seed=1)
+    cos, sin = llama.LlamaRotaryEmbedding(config)(q, where)
+    theirs = llama.apply_rotary_pos_emb(q, k, cos, sin)
+    angles = rope_angles(where, 8)
+    assert angles.shape == (2, 1, 5, 4)
+    assert_close((rotate(q, angles), rotate(k, angles)), theirs)
+
+
+@given(st.integers(1, 8), st.integers(0, 500), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_scores_know_distances_only_and_lengths_stay(half, shift, seed):
+    D, T = 2 * half, 7
+    q, k = dice(2, 1, 2, T, D, seed=seed).double()
+    where = torch.arange(T).double()
+    here, there = rope_angles(where, D), rope_angles(where + shift, D)
+    a, b = rotate(q, here), rotate(q, there)
+    assert_close(a.norm(dim=-1), q.norm(dim=-1))
+    scores = a @ rotate(k, here).mT
+    assert_close(b @ rotate(k, there).mT, scores, atol=1e-4, rtol=1e-4)
+
+
+def test_rotate_keeps_the_dtype():
+    angles = rope_angles(torch.arange(3), 4)
+    assert rotate(dice(1, 2, 3, 4).bfloat16(), angles).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("D", [0, 1, 7])
+def test_an_odd_head_has_no_pairs(D):
+    with pytest.raises(ValueError, match=f"head_dim must be even.*got {D}"):
+        rope_angles(torch.arange(3), D)
+
+
+# Grouped heads
+
+
+def test_repeat_heads_keeps_equal_ones_together():
+    x = dice(2, 3, 4, 5)
+    assert torch.equal(repeat_heads(x, 2), x[:, [0, 0, 1, 1, 2, 2]])
+    assert torch.equal(repeat_heads(x, 1), x)
+
+
+@pytest.mark.parametrize("n_kv_head", [1, 2, 4])
+@pytest.mark.parametrize("qk_norm", [False, True])
+@pytest.mark.parametrize("position", ["rope", "none"])
+def test_equals_torchs_grouped_attention(n_kv_head, qk_norm, position):
+    torch.manual_seed(0)
+    layer = GroupedQueryAttention(
+        32, 4, n_kv_head=n_kv_head, qk_norm=qk_norm, position=position
+    )
+    x, g = dice(2, 9, 32).requires_grad_(), dice(2, 9, 32, seed=1)
+    q, k, v = layer.heads(x)
+    assert k.shape == v.shape == (2, n_kv_head, 9, 8)
+    if position == "rope":
+        angles = rope_angles(torch.arange(9), 8)
+        q, k = rotate(q, angles), rotate(k, angles)
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    y = layer.proj(join_heads(y))
+    assert_close(layer(x), y)
+    ours, theirs = (
+        torch.autograd.grad(out, [x, *layer.parameters()], g)
+        for out in (layer(x), y)
+    )
+    assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_all_heads_without_positions_are_the_layer_of_chapter_6():
+    torch.manual_seed(0)
+    old = MultiHeadAttention(24, 3)
+    new = GroupedQueryAttention(24, 3, position="none")
+    new.load_state_dict(old.state_dict())
+    x = dice(2, 7, 24)
+    mask = torch.tensor([[True] * 7, [False, False] + [True] * 5])
+    records = [], []
+    outs = [
+        layer(x, mask=mask, record=record)
+        for layer, record in zip((old, new), records, strict=True)
+    ]
+    assert_close(*outs)
+    assert_close(records[0][0], records[1][0])
+
+
+def test_dropout_acts_in_training_only():
+    layer = GroupedQueryAttention(16, 2, dropout=0.5)
+    x = dice(1, 6, 16)
+    assert not torch.equal(layer(x), layer(x))
+    layer.eval()
+    assert torch.equal(layer(x), layer(x))
+
+
+@pytest.mark.parametrize(
+    "args, options, said",
+    [
+        ((12, 5), {}, "n_embd=12 and n_head=5"),
+        ((12, 0), {}, "n_head=0"),
+        ((12, 4), {"n_kv_head": 3}, "n_head=4 and n_kv_head=3"),
+        ((12, 4), {"n_kv_head": 0}, "n_kv_head=0"),
+        ((12, 2), {"n_kv_head": 4}, "n_kv_head=4"),
+        ((12, 4), {}, "12 / 4 = 3"),
+        ((12, 3), {"position": "learned"}, "got 'learned'"),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(args, options, said):
+    with pytest.raises(ValueError, match=said):
+        GroupedQueryAttention(*args, **options)
+
+
+def test_an_odd_head_is_fine_without_rope():
+    layer = GroupedQueryAttention(12, 4, position="alibi")
+    assert layer(dice(1, 5, 12)).shape == (1, 5, 12)
+
+
+def test_wrong_input_is_named():
+    layer = GroupedQueryAttention(8, 2)
+    with pytest.raises(ValueError, match=r"\(B, T, 8\), got \(2, 3, 6\)"):
+        layer(torch.zeros(2, 3, 6))
+    with pytest.raises(TypeError, match="mask must be bool"):
+        layer(torch.zeros(2, 3, 8), mask=torch.ones(2, 3))
+
+
+# ALiBi
+
+
+@pytest.mark.parametrize("n_head", [1, 2, 4, 8])
+def test_alibi_equals_blooms_after_softmax(n_head):
+    bloom = pytest.importorskip("transformers.models.bloom.modeling_bloom")
+    theirs = bloom.build_alibi_tensor(torch.ones(1, 6), n_head, torch.float32)
+    theirs = theirs.view(n_head, 1, 6)  # slope · position of the key
+    ours = alibi(torch.arange(6), 6, n_head)
+    hidden = torch.full((6, 6), -torch.inf).triu(1)
+    scores = dice(n_head, 6, 6) + hidden
+    assert_close((scores + ours).softmax(-1), (scores + theirs).softmax(-1))
+
+
+def test_alibi_by_hand_and_by_row():
+    table = alibi(torch.arange(4), 2, 2)
+    assert table.shape == (2, 2, 4)
+    assert table[0, 1].tolist() == [-3 / 16, -2 / 16, -1 / 16, 0]
+    assert table[1, 0, :3].tolist() == [-2 / 256, -1 / 256, 0]
+    both = alibi(torch.tensor([[0, 1, 2], [0, 0, 1]]), 3, 2)
+    assert both.shape == (2, 2, 3, 3)
+    assert both[1, 0, 2].tolist() == [-1 / 16, -1 / 16, 0]
+
+
+# SwiGLU
+
+
+def test_swiglu_equals_llamas_mlp():
+    llama = pytest.importorskip("transformers.models.llama.modeling_llama")
+    from transformers import LlamaConfig
+
+    theirs = llama.LlamaMLP(
+        LlamaConfig(hidden_size=12, intermediate_size=20, num_attention_heads=2)
+    )
+    ours = SwiGLU(12, hidden=20, bias=False)
+    gate, up = ours.fc.weight.detach().chunk(2)
+    with torch.no_grad():
+        theirs.gate_proj.weight.copy_(gate)
+        theirs.up_proj.weight.copy_(up)
+        theirs.down_proj.weight.copy_(ours.proj.weight)
+    x = dice(2, 5, 12)
+    assert_close(ours(x), theirs(x))
+
+
+def test_swiglu_has_the_weights_of_a_fourfold_mlp():
+    for C in (48, 96, 192):
+        got = sum(p.numel() for p in SwiGLU(C, bias=False).parameters())
+        assert got == 8 * C * C
+    assert SwiGLU(10).proj.in_features == 27
+    assert SwiGLU(10, activation="gelu").fc.bias is not None
+
+
+# The whole model
+
+
+def test_modern_gpt_equals_llama():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        vocab_size=40,
+        hidden_size=24,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=16,
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=True,
+        attn_implementation="eager",
+    )
+    theirs = transformers.LlamaForCausalLM(config).eval()
+    ours = some_model(partial(modern_gpt, n_kv_head=2))
+    state = {"model.embed_tokens.weight": ours.token.weight}
+    state["lm_head.weight"] = ours.token.weight
+    state["model.norm.weight"] = ours.norm.weight
+    for i, block in enumerate(ours.blocks):
+        at = f"model.layers.{i}."
+        q, k, v = block.attention.qkv.weight.split([24, 12, 12])
+        gate, up = block.mlp.fc.weight.chunk(2)
+        state |= {
+            at + "self_attn.q_proj.weight": q,
+            at + "self_attn.k_proj.weight": k,
+            at + "self_attn.v_proj.weight": v,
+            at + "self_attn.o_proj.weight": block.attention.proj.weight,
+            at + "mlp.gate_proj.weight": gate,
+            at + "mlp.up_proj.weight": up,
+            at + "mlp.down_proj.weight": block.mlp.proj.weight,
+            at + "input_layernorm.weight": block.norm1.weight,
+            at + "post_attention_layernorm.weight": block.norm2.weight,
+        }
+    theirs.load_state_dict(state)
+    idx = torch.randint(40, (2, 16), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert_close(ours(idx), theirs(idx).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_modern_gpt_asks_for_no_positions():
+    config = GPTConfig(
+        vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=8
+    )
+    with pytest.raises(ValueError, match='position must be "none".*learned'):
+        modern_gpt(config)
+
+
+def padded(rows, side):
+    T = max(map(len, rows))
+    idx = torch.zeros(len(rows), T, dtype=torch.long)
+    mask = torch.zeros(len(rows), T, dtype=torch.bool)
+    for b, row in enumerate(rows):
+        where = slice(T - len(row), T) if side == "left" else slice(len(row))
+        idx[b, where], mask[b, where] = torch.tensor(row), True
+    return idx, mask
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("side", ["left", "right"])
+@torch.no_grad()
+def test_padding_changes_nothing(name, side):
+    model = some_model(VARIANTS[name])
+    rows = [[3, 1, 4, 1, 5, 9], [2, 6], [8, 9, 7, 9]]
+    idx, mask = padded(rows, side)
+    logits = model(idx, mask=mask)
+    assert logits.isfinite().all()
+    for b, row in enumerate(rows):
+        alone = model(torch.tensor([row]))[0]
+        assert_close(logits[b][mask[b]], alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@torch.no_grad()
+def test_cached_equals_uncached(name):
+    model = some_model(VARIANTS[name])
+    idx = torch.randint(40, (2, 16), generator=torch.Generator().manual_seed(2))
+    whole, cache = model(idx), new_cache(model)
+    parts = [model(idx[:, :5], cache=cache), model(idx[:, 5:8], cache=cache)]
+    parts += [model(one, cache=cache) for one in idx[:, 8:].split(1, 1)]
+    assert_close(torch.cat(parts, 1), whole, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("side", ["left", "right"])
+@torch.no_grad()
+def test_cached_equals_uncached_after_padding(name, side):
+    model, cache = some_model(VARIANTS[name]), None
+    rows = [[3, 1, 4, 1, 5, 9], [2, 6], [8, 9, 7, 9]]
+    more = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    cache = new_cache(model)
+    idx, mask = padded(rows, side)
+    model(idx, mask=mask, cache=cache)
+    first = model(torch.tensor(more)[:, :2], cache=cache)
+    rest = model(torch.tensor(more)[:, 2:], cache=cache)
+    logits = torch.cat([first, rest], 1)
+    for row, new, got in zip(rows, more, logits, strict=True):
+        alone = model(torch.tensor([row + new]))[0, -3:]
+        assert_close(got, alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["rope", "alibi", "modern"])
+@torch.no_grad()
+def test_order_matters_and_the_future_does_not(name):
+    model = some_model(VARIANTS[name])
+    idx = torch.tensor([[1, 2, 3, 4, 5, 6]])
+    logits = model(idx)
+    swapped = model(idx[:, [1, 0, 2, 3, 4, 5]])
+    assert (swapped[0, -1] - logits[0, -1]).abs().max() > 1e-3
+    later = model(torch.tensor([[1, 2, 3, 4, 5, 9]]))
+    assert_close(later[:, :-1], logits[:, :-1])
+    assert (later[0, -1] - logits[0, -1]).abs().max() > 1e-3
+
+
+def test_the_cache_holds_fewer_heads():
+    layer = GroupedQueryAttention(32, 8, n_kv_head=2)
+    cache = KVCache(block_size=10)
+    layer(dice(3, 4, 32), cache=cache)
+    assert cache.keys.shape == cache.values.shape == (3, 2, 10, 4)
+    full = KVCache(block_size=10)
+    GroupedQueryAttention(32, 8)(dice(3, 4, 32), cache=full)
+    assert full.nbytes == 4 * cache.nbytes
+
+
+def test_record_holds_the_weights_of_every_head():
+    model, record = some_model(VARIANTS["modern"]), []
+    model(torch.tensor([[1, 2, 3]]), record=record)
+    assert [w.shape for w in record] == [(1, 4, 3, 3)] * 2
+    assert_close(record[0].sum(-1), torch.ones(1, 4, 3))
+
+
+# Muon
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_orthogonalize_bends_singular_values_only(rows, columns, seed):
+    G = dice(rows, columns, seed=seed)
+    U, S, V = torch.linalg.svd(G.double(), full_matrices=False)
+    s = S / S.norm()
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    want = U @ torch.diag(s) @ V
+    assert_close(orthogonalize(G).double(), want, atol=1e-3, rtol=1e-3)
+
+
+def test_orthogonalize_evens_out():
+    for shape in ((32, 32), (8, 64), (64, 8)):
+        values = torch.linalg.svdvals(orthogonalize(dice(*shape)))
+        assert values.max() < 1.3
+        assert values.median() > 0.65
+    nothing = torch.zeros(3, 4)
+    assert torch.equal(orthogonalize(nothing), nothing)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (8, 24), (24, 8)])
+def test_muon_follows_torchs(shape):
+    moved = []
+    theirs = partial(torch.optim.Muon, adjust_lr_fn="match_rms_adamw")
+    for make in (Muon, theirs):
+        p = nn.Parameter(dice(*shape))
+        optimizer = make([p], lr=0.01, momentum=0.9, weight_decay=0.2)
+        for seed in range(1, 9):
+            p.grad = dice(*shape, seed=seed)
+            optimizer.step()
+        moved.append(p.detach() - dice(*shape))
+    # theirs rounds to bfloat16
+    assert (moved[0] - moved[1]).norm() < 0.02 * moved[1].norm()
+
+
+def test_muon_leaves_alone_what_has_no_gradient():
+    p = nn.Parameter(dice(3, 4))
+    Muon([p], lr=0.1).step()
+    assert torch.equal(p.detach(), dice(3, 4))
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4)])
+def test_muon_takes_matrices_only(shape):
+    with pytest.raises(ValueError, match="Muon takes matrices, got"):
+        Muon([nn.Parameter(torch.zeros(shape))])
+
+
+def test_together_is_one_optimizer_for_a_training_step():
+    model = modern_gpt(SMALL, n_kv_head=2)
+    recipe = Recipe(steps=1, warmup=0)
+    both = muon_and_adamw(model, recipe)
+    groups = both.param_groups
+    every = [p for g in groups for p in g["params"]]
+    assert len(every) == len(set(every)) == len(list(model.parameters()))
+    inside = groups[0]["params"]
+    assert all(p.dim() == 2 for p in inside)
+    assert model.token.weight in set(groups[1]["params"])
+    decayed = {p for g in groups if g["weight_decay"] for p in g["params"]}
+    assert decayed == set(parameter_groups(model, 0.1)[0]["params"])
+    before = [p.detach().clone() for p in model.parameters()]
+    idx = torch.randint(40, (4, 17), generator=torch.Generator().manual_seed(0))
+    batch = [(idx[:, :-1], idx[:, 1:])]
+    losses = [
+        train_step(model, both, batch, recipe, rate=3e-3)[0] for _ in range(20)
+    ]
+    assert losses[-1] < losses[0] - 0.5
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert not torch.equal(old, new)
+    both.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_one_step_of_muon_is_as_long_as_it_says():
+    p = nn.Parameter(torch.zeros(12, 48))
+    p.grad = dice(12, 48)
+    Muon([p], lr=0.1, weight_decay=0.0).step()
+    root_mean_square = p.detach().square().mean().sqrt().item()
+    assert math.isclose(root_mean_square, 0.2 * 0.1, rel_tol=0.3)
+
+
+def test_together_keeps_the_optimizers_apart():
+    a, b = (nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    both = Together(torch.optim.SGD([a], lr=1.0), torch.optim.SGD([b], lr=0.5))
+    for p in (a, b):
+        p.grad = torch.ones(2, 2)
+    both.step()
+    assert (a.detach() == 0).all() and (b.detach() == 0.5).all()
