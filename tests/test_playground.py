@@ -778,7 +778,10 @@ def test_lens_is_drawn_and_follows_the_text(opened):
     rows = page.locator("[aria-label='logit lens'] tbody tr")
     rows.first.wait_for()
     assert rows.count() == 4 and rows.first.locator("td").count() == 3
-    last = rows.last.locator("td").last.inner_text()
+    likely = rows.last.locator("td").last
+    share = likely.evaluate("e => e.style.getPropertyValue('--share')")
+    assert share.endswith("%")
+    last = likely.inner_text()
     top = table(page)[0]
     assert last.split()[0].startswith(top[0].strip()[:5])
     type_text(page, "abc")

@@ -208,10 +208,11 @@ function pgLens({ name, onOpen }) {
       + "token and its probability."), button, frame);
 
   function cell({ id, p }) {
-    return mgEl("td", { class: "mg-pg-lens",
-      style: { "--share": `${Math.round(60 * p)}%` } },
-    mgEl("bdi", { class: "mg-token" }, mgVisible(name(id), 12)), " ",
-    mgEl("span", { class: "mg-soft" }, pgPercent(p)));
+    const box = mgEl("td", { class: "mg-pg-lens" },
+      mgEl("bdi", { class: "mg-token" }, mgVisible(name(id), 12)), " ",
+      mgEl("span", { class: "mg-soft" }, pgPercent(p)));
+    box.style.setProperty("--share", `${Math.round(40 * p)}%`);
+    return box;
   }
 
   function update(rows) {
