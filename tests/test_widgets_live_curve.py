@@ -104,6 +104,7 @@ def test_of_run_shows_what_a_run_recorded(tmp_path):
     assert curve(view).shape == (4, 12) and len(view.points) == 3
     assert view.points[-1]["step"] == 12 and view.points[-1]["text"]
     assert view.attention["shape"] == [3, 8, 8] and len(view.tokens) == 8
+    assert view.held_out["shape"] == [2, 13], "between the points as well"
     plain = LiveCurve.of_run(options.out)
     assert len(plain.points) == 13 and not plain.tokens
 

@@ -79,8 +79,18 @@ export default {
       rows = [0, 1, 2, 3].map((r) => Array.from(data.slice(r * n, r * n + n)));
     }
 
+    // [step, held-out loss] of the points and of all other measurements
+    function measured() {
+      const { shape, data } = mgUnpack(model.get("held_out"));
+      const n = shape[1];
+      const all = new Map(Array.from({ length: n },
+        (_, i) => [data[i], data[n + i]]));
+      points().forEach((p) => Number.isFinite(p.loss) && all.set(p.step, p.loss));
+      return [...all].sort((a, b) => a[0] - b[0]);
+    }
+
     function values(i) {
-      return i ? rows[i + 1] : [...rows[1], ...points().map((p) => p.loss)];
+      return i ? rows[i + 1] : [...rows[1], ...measured().map((m) => m[1])];
     }
 
     function paint(p, i) {
@@ -100,9 +110,8 @@ export default {
       line(pen, rows[0].map(across), rows[i + 1].map(up),
         mgColor(root, p.color), i === 1 ? 1.8 : 1);
       if (i) return;
-      const some = points().filter((q) => Number.isFinite(q.loss));
-      const [xs, ys] = [some.map((q) => across(q.step)),
-        some.map((q) => up(q.loss))];
+      const [xs, ys] = [measured().map((m) => across(m[0])),
+        measured().map((m) => up(m[1]))];
       line(pen, xs, ys, mgColor(root, "orange"), 1.8);
       pen.fillStyle = mgColor(root, "orange");
       xs.forEach((x, k) => pen.fillRect(x - 3, ys[k] - 3, 6, 6));
@@ -121,8 +130,10 @@ export default {
       const then = n && rows[0][k] <= place.step ? `, loss of the batch ${
         brief(rows[1][k])}, learning rate ${brief(rows[2][k])}, gradient norm ${
         brief(rows[3][k])}` : "";
-      return `After ${place.step} of ${model.get("steps")} steps: held-out `
-        + `loss ${brief(place.loss)}${then}.`;
+      const held = Number.isFinite(place.loss)
+        ? `: held-out loss ${brief(place.loss)}` : "";
+      return `After ${place.step} of ${model.get("steps")} steps${held}${
+        held ? then : then.replace(", ", ": ")}.`;
     }
 
     function draw(quiet = true) {

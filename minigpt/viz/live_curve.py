@@ -25,6 +25,7 @@ class LiveCurve(Widget):
     steps = traitlets.Int().tag(sync=True)
     curve = packed()  # (4, N): steps done, loss, learning rate, gradient norm
     points = traitlets.List().tag(sync=True)  # {step, loss, text}
+    held_out = packed()  # (2, M): more measurements, steps and losses
     tokens = traitlets.List().tag(sync=True)  # of the probed text
     attention = packed()  # (points, T, T), causal; (0, 0, 0) without
     head = traitlets.Unicode().tag(sync=True)  # which head that is
@@ -33,9 +34,11 @@ class LiveCurve(Widget):
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
         self._rows, self._maps, self._sent = [], [], 0.0
+        self._others = []  # (step, held-out loss) where no point is
         super().__init__(
             steps=steps,
             curve=pack(np.zeros((4, 0)), "float32"),
+            held_out=pack(np.zeros((2, 0)), "float32"),
             tokens=list(tokens),
             attention=pack(np.zeros((0, 0, 0)), lower=True),
             head=head,
@@ -91,8 +94,7 @@ class LiveCurve(Widget):
         rows = np.array(self._rows, dtype=float).reshape(-1, 4).T
         axes[0].plot(rows[0], rows[1], lw=0.8, label="each batch")
         axes[0].plot(
-            [p["step"] for p in self.points],
-            [math.nan if p["loss"] is None else p["loss"] for p in self.points],
+            *zip(*self._measured(), strict=True) if self._measured() else ((), ()),
             "o-", color=palette["orange"], label="held out",
         )  # fmt: skip
         axes[0].legend()
@@ -103,6 +105,11 @@ class LiveCurve(Widget):
             ax.set_ylabel(name)
         axes[2].set_xlabel("steps")
         return fig
+
+    def _measured(self):
+        """[(step, held-out loss)] of the points and of all others, in order."""
+        known = {p["step"]: p["loss"] for p in self.points if p["loss"]}
+        return sorted((dict(self._others) | known).items())
 
     @classmethod
     def of_run(cls, folder, *, probe=0, layer=0, head=0):
@@ -121,11 +128,13 @@ class LiveCurve(Widget):
             raise ValueError(f"{folder} has no recorded steps")
         maps, facts, tokens = recorded(folder, probe, layer, head)
         name = f"layer {layer}, head {head}" if tokens else ""
-        self = cls(steps[-1]["step"], tokens=tokens, head=name)
+        evals = {x["step"]: x["loss"] for x in lines if x["kind"] == "eval"}
+        # a shipped log leaves some steps out, perhaps the last
+        last = max(steps[-1]["step"], *evals)
+        self = cls(last, tokens=tokens, head=name)
         self._rows = [
             (x["step"], x["loss"], x["rate"], x["norm"]) for x in steps
         ]
-        evals = {x["step"]: x["loss"] for x in lines if x["kind"] == "eval"}
         for fact, attention in zip(facts, maps, strict=True):
             self.point(
                 fact["step"],
@@ -133,9 +142,11 @@ class LiveCurve(Widget):
                 next(iter(fact["texts"].values())),
                 attention,
             )
-        if not facts:
-            for step, loss in evals.items():
-                self.point(step, loss)
+        if facts and evals:
+            self._others = list(evals.items())
+            self.held_out = pack(np.array(self._others).T, "float32")
+        for step, loss in () if facts else evals.items():
+            self.point(step, loss)
         self.finish()
         return self
 
