@@ -1,7 +1,11 @@
 """Modern parts against torch, transformers and closed forms."""
 
+import json
 import math
+import sys
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -507,3 +511,82 @@ def test_together_keeps_the_optimizers_apart():
         p.grad = torch.ones(2, 2)
     both.step()
     assert (a.detach() == 0).all() and (b.detach() == 0.5).all()
+
+
+# The records, and the benchmarks behind them
+
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "notebooks" / "results"
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import modern
+        import speedrun
+    finally:
+        sys.path.pop(0)
+    return modern, speedrun
+
+
+def test_record_is_what_the_benchmark_makes(benchmarks):
+    bench, _ = benchmarks
+    text = (RESULTS / "modern_sotu.json").read_text(encoding="utf-8")
+    record = json.loads(text)
+    order = bench.chapter_cells()["VARIANTS"]
+    assert record["settings"] == asdict(bench.Settings())
+    assert record["table"] == bench.table(record["runs"], order)
+    assert [row["part"] for row in record["table"]] == order
+    assert {row["seeds"] for row in record["table"]} == {3}
+    for run in record["runs"]:
+        assert 0 <= run["seconds"] - record["settings"]["seconds"] < 0.5
+
+
+@pytest.mark.slow
+def test_a_variant_trains_for_the_seconds_it_is_given(benchmarks):
+    bench, _ = benchmarks
+    ids = torch.randint(9, (5_000,), generator=torch.Generator().manual_seed(0))
+    s = replace(bench.Settings(), seconds=1.0, n_embd=48)
+    chapter = bench.chapter_cells()
+    for how in chapter["VARIANTS"]:
+        entry = bench.run(how, chapter, s, ids, ids[:500], 9, seed=1)
+        assert 1 <= entry["seconds"] < 1.5 and entry["steps"] > 3
+        assert 2 < entry["bits_per_char"] < 6
+
+
+def test_the_race_refuses_another_shape_and_a_look_ahead(benchmarks):
+    _, race = benchmarks
+    seen = torch.randint(50, (64,), generator=torch.Generator().manual_seed(0))
+    entry = race.ENTRIES[1]
+    model = entry.build(50)
+    race.check(entry, model, seen)
+
+    class Cheat(nn.Module):
+        config = model.config
+
+        def forward(self, idx):
+            return model(idx) + idx.sum()
+
+    with pytest.raises(SystemExit, match="looks ahead"):
+        race.check(entry, Cheat(), seen)
+    model.config = replace(model.config, n_layer=3)
+    with pytest.raises(SystemExit, match="n_layer must be 4, got 3"):
+        race.check(entry, model, seen)
+
+
+def test_recorded_races_name_known_entries(benchmarks):
+    _, race = benchmarks
+    known = {e.name for e in race.ENTRIES}
+    assert race.ENTRIES[0].name == race.PLAIN
+    for corpus, target in race.TARGETS.items():
+        path = RESULTS / f"speedrun_{corpus}.json"
+        if not path.exists():
+            continue
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert record["target"] == target
+        assert {e["name"] for e in record["entries"]} <= known
+        for entry in record["entries"]:
+            reached = [s for _, s, nats in entry["curve"] if nats <= target]
+            assert entry["reached"] == (reached[0] if reached else None)
