@@ -89,7 +89,7 @@ class LiveCurve(Widget):
         from minigpt.viz.style import palette
 
         fig, axes = plt.subplots(
-            3, 1, figsize=(7, 5), sharex=True, height_ratios=[3, 1, 1]
+            3, 1, figsize=(6, 3.8), sharex=True, height_ratios=[3, 1, 1]
         )
         rows = np.array(self._rows, dtype=float).reshape(-1, 4).T
         axes[0].plot(rows[0], rows[1], lw=0.8, label="each batch")
