@@ -36,9 +36,7 @@ def on_source(app, docname, source):
         app.env.note_dependency(str(root / f"minigpt/{module}.py"))
         title = notebook.cells[0].source.split("\n")[0].lstrip("# ")
         chapter = "chapter " + title.replace(". ", ", ", 1)
-        source[0] += SECTION.format(
-            module=module, docname=name, title=chapter
-        )
+        source[0] += SECTION.format(module=module, docname=name, title=chapter)
 
 
 def setup(app):
