@@ -198,6 +198,7 @@ AblationToggles(model, {HEADS}, ids[:, :-1], ids[:, 1:], prompts={PROMPTS},
 """
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()

@@ -257,6 +257,7 @@ def test_a_reason_for_every_forbidden_cell(widget_page):
         assert readout(root).endswith(said)
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     opened = lab_page(notebook(IN_LAB))
     opened.run()

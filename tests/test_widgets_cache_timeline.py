@@ -209,6 +209,7 @@ CacheTimeline(model, {IDS}, "<b>{{}}".format, prompt=3)
 """
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()

@@ -208,6 +208,7 @@ def test_on_a_narrow_screen_the_page_does_not_scroll_sideways(widget_page):
     assert visit.errors == []
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()

@@ -142,6 +142,7 @@ HeadHistory({POINTS!r}, {{"induction": made[1], "first": made[0]}}, {CHANCE!r})
 """
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()

@@ -215,6 +215,7 @@ def test_it_fits_a_phone(widget_page):
 # --- in JupyterLab -----------------------------------------------------------
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_it_follows_while_the_kernel_trains(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.page.wait_for_function(IDLE, timeout=90_000)

@@ -151,6 +151,7 @@ LogitLens([3, 7, 3, 9, 1], logits, "<b>{}".format)
 """
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()

@@ -212,6 +212,7 @@ def test_it_fits_a_phone(widget_page):
 # --- in JupyterLab ----------------------------------------------------------
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()

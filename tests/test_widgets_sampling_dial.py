@@ -217,6 +217,7 @@ SamplingDial(["one", "two"], logits, [f"w{i}" for i in range(60)], [[], []])
 """
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()

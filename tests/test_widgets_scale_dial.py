@@ -178,6 +178,7 @@ ScaleDial({"one": (GPTConfig(), 10**10)}, {"slow": 5e10})
 """
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()

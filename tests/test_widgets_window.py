@@ -114,6 +114,7 @@ WindowView({TEXT!r}, range({len(TEXT)}), block_size=4)
 """
 
 
+@pytest.mark.slow  # bigram and attention map stand for all
 def test_in_jupyterlab(lab_page):
     lab = lab_page(notebook(IN_LAB))
     lab.run()
