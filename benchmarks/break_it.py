@@ -14,10 +14,18 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import nbformat
 import torch
 import tyro
-from common import RESULTS, Recorded, load, read, save, today, versions
+from common import (
+    RESULTS,
+    Recorded,
+    chapter_cells,
+    load,
+    read,
+    save,
+    today,
+    versions,
+)
 from torch import nn
 
 from minigpt.attention import causal_mask
@@ -29,7 +37,7 @@ from minigpt.gpt import GPT, GPTConfig
 CHAPTER = Path(__file__).parent.parent / "notebooks" / "08_gpt.ipynb"
 
 
-def chapter_cells(tag):
+def variant_cells(tag):
     """Run the chapter's cells with this tag -> the names they define."""
     names = {
         "math": math, "nn": nn, "torch": torch, "partial": partial,
@@ -37,10 +45,7 @@ def chapter_cells(tag):
         "Block": Block, "LayerNorm": LayerNorm, "GPT": GPT,
         "GPTConfig": GPTConfig,
     }  # fmt: skip
-    for cell in nbformat.read(CHAPTER, as_version=4).cells:
-        if tag in cell.metadata.get("tags", []):
-            exec(cell.source, names)  # noqa: S102
-    return names
+    return chapter_cells(CHAPTER, tag, names)
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class Arguments(Recorded):
 
 def main(a):
     torch.set_num_threads(a.threads)
-    chapter, corpus = chapter_cells("break-it"), load(a.corpus)
+    chapter, corpus = variant_cells("break-it"), load(a.corpus)
     path, s = RESULTS / "break_it.json", Settings()
     if unknown := [how for how in a.only if how not in chapter["BREAKS"]]:
         raise SystemExit(

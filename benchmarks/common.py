@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import nbformat
 import torch
 
 from minigpt.data import load_corpus, load_text
@@ -114,3 +115,14 @@ def alternate(contestants, *, rounds, calls):
                 function()
             times[name].append((time.perf_counter() - start) / calls)
     return {name: statistics.median(t) for name, t in times.items()}
+
+
+def chapter_cells(chapter, tag, names):
+    """Run a chapter's cells with this tag on `names`, and return those.
+
+    What a chapter shows and a benchmark records is one piece of code.
+    """
+    for cell in nbformat.read(chapter, as_version=4).cells:
+        if tag in cell.metadata.get("tags", []):
+            exec(cell.source, names)  # noqa: S102
+    return names

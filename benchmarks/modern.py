@@ -18,10 +18,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import nbformat
 import torch
 import tyro
-from common import RESULTS, load, read, save, today, versions
+from common import RESULTS, chapter_cells, load, read, save, today, versions
 
 from minigpt.block import MLP, LayerNorm
 from minigpt.gpt import GPT, GPTConfig
@@ -43,7 +42,7 @@ from minigpt.train import (
 CHAPTER = Path(__file__).parent.parent / "notebooks" / "15_modern.ipynb"
 
 
-def chapter_cells(tag="variants"):
+def variant_cells(tag="variants"):
     """Run the chapter's cells with this tag -> the names they define."""
     names = {
         "math": math, "time": time, "partial": partial, "replace": replace,
@@ -54,10 +53,7 @@ def chapter_cells(tag="variants"):
         "step_batches": step_batches, "train_step": train_step,
         "score": score,
     }  # fmt: skip
-    for cell in nbformat.read(CHAPTER, as_version=4).cells:
-        if tag in cell.metadata.get("tags", []):
-            exec(cell.source, names)  # noqa: S102
-    return names
+    return chapter_cells(CHAPTER, tag, names)
 
 
 @dataclass(frozen=True)
@@ -146,7 +142,7 @@ class Arguments:
 
 def main(a):
     torch.set_num_threads(1)
-    chapter, corpus = chapter_cells(), load(a.corpus)
+    chapter, corpus = variant_cells(), load(a.corpus)
     order = chapter["VARIANTS"]
     if unknown := [how for how in a.only if how not in order]:
         raise SystemExit(f"--only must be among {order}, got {unknown}")

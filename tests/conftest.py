@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import lab, lab_page  # noqa: F401 (fixtures)
+from lab import lab, lab_page, stored  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -177,3 +177,13 @@ def widget_page(tmp_path, visit):
         return visit(tmp_path.as_uri(), "page.html", **options)
 
     return go
+
+
+@pytest.fixture(params=["light", "dark"])
+def opened(request, widget_page):
+    """The page of the widget that the test file's `view()` makes."""
+    view = request.module.view()
+    visit = widget_page(stored(view), color_scheme=request.param)
+    visit.scroll_through()
+    yield visit
+    assert visit.errors == [] and visit.foreign == []

@@ -535,7 +535,7 @@ def test_record_is_what_the_benchmark_makes(benchmarks):
     bench, _ = benchmarks
     text = (RESULTS / "modern_sotu.json").read_text(encoding="utf-8")
     record = json.loads(text)
-    order = bench.chapter_cells()["VARIANTS"]
+    order = bench.variant_cells()["VARIANTS"]
     assert record["settings"] == asdict(bench.Settings())
     assert record["table"] == bench.table(record["runs"], order)
     assert [row["part"] for row in record["table"]] == order
@@ -549,7 +549,7 @@ def test_a_variant_trains_for_the_seconds_it_is_given(benchmarks):
     bench, _ = benchmarks
     ids = torch.randint(9, (5_000,), generator=torch.Generator().manual_seed(0))
     s = replace(bench.Settings(), seconds=1.0, n_embd=48)
-    chapter = bench.chapter_cells()
+    chapter = bench.variant_cells()
     for how in chapter["VARIANTS"]:
         entry = bench.run(how, chapter, s, ids, ids[:500], 9, seed=1)
         assert 1 <= entry["seconds"] < 1.5 and entry["steps"] > 3

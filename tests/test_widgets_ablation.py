@@ -66,14 +66,6 @@ def test_states_are_measured_one_by_one():
     assert "all of these" in table and "0.1, 1.0, 1.1" in shown.describe()
 
 
-@pytest.fixture(params=["light", "dark"])
-def opened(request, widget_page):
-    visit = widget_page(stored(view()), color_scheme=request.param)
-    visit.scroll_through()
-    yield visit
-    assert visit.errors == [] and visit.foreign == []
-
-
 def readout(root):
     return root.locator(".mg-readout").inner_text()
 

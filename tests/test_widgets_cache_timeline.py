@@ -57,14 +57,6 @@ def test_the_stand_in_counts_multiplications():
     assert "8 tokens, the first 3 at once" in view().describe()
 
 
-@pytest.fixture(params=["light", "dark"])
-def opened(request, widget_page):
-    visit = widget_page(stored(view()), color_scheme=request.param)
-    visit.scroll_through()
-    yield visit
-    assert visit.errors == [] and visit.foreign == []
-
-
 def part(page):
     return page.locator(f'section.mg[aria-label="{NAME}"]')
 

@@ -47,14 +47,6 @@ def test_the_stand_in_names_the_best_heads():
     assert "2 layers with 3 heads at 3 points" in view().describe()
 
 
-@pytest.fixture(params=["light", "dark"])
-def opened(request, widget_page):
-    visit = widget_page(stored(view()), color_scheme=request.param)
-    visit.scroll_through()
-    yield visit
-    assert visit.errors == [] and visit.foreign == []
-
-
 def readout(root):
     return root.locator(".mg-readout").first.inner_text()
 

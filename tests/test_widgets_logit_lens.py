@@ -40,14 +40,6 @@ def test_the_stand_in_names_the_favourites():
     assert "after each of 5 tokens" in view().describe()
 
 
-@pytest.fixture(params=["light", "dark"])
-def opened(request, widget_page):
-    visit = widget_page(stored(view()), color_scheme=request.param)
-    visit.scroll_through()
-    yield visit
-    assert visit.errors == [] and visit.foreign == []
-
-
 def readout(root):
     return root.locator(".mg-readout").inner_text()
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lab import notebook, stored
+from lab import notebook
 
 from minigpt.sample import Sampling, probabilities
 from minigpt.viz.sampling_dial import SamplingDial
@@ -47,14 +47,6 @@ def test_the_stand_in_is_the_distribution():
     assert f"<td><bdi>{p:.3f}</bdi></td>" in table
     assert "first·&lt;b&gt;text" in table and table.count("<tr>") == 21
     assert "60 tokens" in view().describe()
-
-
-@pytest.fixture(params=["light", "dark"])
-def opened(request, widget_page):
-    visit = widget_page(stored(view()), color_scheme=request.param)
-    visit.scroll_through()
-    yield visit
-    assert visit.errors == [] and visit.foreign == []
 
 
 def widget(opened):

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from lab import notebook, stored
+from lab import notebook
 
 from minigpt.gpt import GPTConfig
 from minigpt.scale import estimate
@@ -53,14 +53,6 @@ def test_the_stand_in_has_the_numbers_of_estimate():
     days = expected(GPT3, 3 * 10**11)["pf_days"]
     assert f"<bdi>{days:.3g}</bdi>" in table
     assert "GPT-3" in view().describe()
-
-
-@pytest.fixture(params=["light", "dark"])
-def opened(request, widget_page):
-    visit = widget_page(stored(view()), color_scheme=request.param)
-    visit.scroll_through()
-    yield visit
-    assert visit.errors == [] and visit.foreign == []
 
 
 def widget(opened):
