@@ -15,10 +15,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import nbformat
 import torch
 import tyro
-from common import RESULTS, load, read, save, today, versions
+from common import RESULTS, chapter_cells, load, read, save, today, versions
 from search import spread
 
 from minigpt.gpt import GPT, GPTConfig, count_parameters
@@ -49,17 +48,14 @@ def every():
     return [*(Run(n) for n in WIDTHS), Run(width, seed=seed)]
 
 
-def chapter_cells():
+def run_cells():
     """Run the chapter's cells tagged "scaling" -> the names they define."""
     names = {
         "time": time, "torch": torch, "GPT": GPT, "GPTConfig": GPTConfig,
         "Recipe": Recipe, "score": score, "train": train,
         "count_parameters": count_parameters,
     }  # fmt: skip
-    for cell in nbformat.read(CHAPTER, as_version=4).cells:
-        if "scaling" in cell.metadata.get("tags", []):
-            exec(cell.source, names)  # noqa: S102
-    return names
+    return chapter_cells(CHAPTER, "scaling", names)
 
 
 @dataclass
@@ -74,7 +70,7 @@ class Arguments:
 
 def main(a):
     torch.set_num_threads(1)
-    chapter, corpus = chapter_cells(), load("sotu")
+    chapter, corpus = run_cells(), load("sotu")
     path, left = RESULTS / "scaling_sotu.json", a.only
     encode = corpus.tokenizer.encode
     held_out = torch.tensor(encode(spread(corpus.val_text, a.characters)))

@@ -332,7 +332,7 @@ def test_record_holds_the_runs_of_the_benchmark(benchmark):
 
 
 def test_a_run_of_the_benchmark_can_be_made_again(benchmark):
-    small_run = benchmark.chapter_cells()["small_run"]
+    small_run = benchmark.run_cells()["small_run"]
     ids = torch.arange(4000) % 7
     first, again = (
         small_run(16, 10_240, ids, ids[:500], vocab_size=7) for _ in range(2)
