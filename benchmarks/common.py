@@ -103,13 +103,13 @@ def alternate(contestants, *, rounds, calls):
     """Time functions in turns, so that a busy machine slows all alike.
 
     contestants {name: function of no arguments} -> {name: median seconds
-    per call}. In each round each function is called `calls` times.
+    per call}. In each round each function is called `calls` times, after
+    one call that is not timed: it brings its own data back into the caches.
     """
     times = {name: [] for name in contestants}
-    for function in contestants.values():
-        function()
     for _ in range(rounds):
         for name, function in contestants.items():
+            function()
             start = time.perf_counter()
             for _ in range(calls):
                 function()

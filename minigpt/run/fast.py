@@ -23,12 +23,14 @@ class FusedAttention(MultiHeadAttention):
     def forward(self, x, *, mask=None, cache=None, record=None):
         if not (mask is cache is record is None):
             return super().forward(x, mask=mask, cache=cache, record=record)
-        B, T, _ = x.shape
-        qkv = self.qkv(x).view(B, T, 3, self.n_head, -1)
+        qkv = self.qkv(x)  # (B, T, 3·C)
         if qkv.dtype == torch.bfloat16 and qkv.device.type == "cpu":
-            y = half_attention(qkv)
+            y = half_attention(qkv.unflatten(2, (3, self.n_head, -1)))
         else:
-            q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
+            q, k, v = (
+                part.unflatten(2, (self.n_head, -1)).transpose(1, 2)
+                for part in qkv.chunk(3, dim=-1)
+            )
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.dropout(self.proj(join_heads(y)))
 

@@ -1,31 +1,29 @@
 // Layers × heads as thumbnails, one head with its tokens, two heads compared.
 
-// The ramp as 256 RGB triples, so that a thumbnail is written byte by byte.
-function mgLookup(name) {
-  const color = mgRamp(name);
-  return Uint8ClampedArray.from(Array.from({ length: 256 }, (_, i) => color(
-    i / 255).slice(4, -1).split(",").map(Number)).flat());
-}
-
-// The weight of layer l, head h, row t, column s; NaN where it is masked.
-// As at() of mgUnpack, without its arrays: a large map asks a million times.
+// The weights of one head, row by row: begin(l, h) is where its data begins,
+// seen(t) how many columns row t has. Large maps ask a million times, so the
+// loops below walk through the data and call nothing.
 function mgMapReader({ shape: [, H, T], data }, lower) {
   const size = lower ? (T * (T + 1)) / 2 : T * T;
-  return (l, h, t, s) => {
-    if (!lower) return data[(l * H + h) * size + t * T + s];
-    return s > t ? NaN : data[(l * H + h) * size + (t * (t + 1)) / 2 + s];
-  };
+  const begin = (l, h) => (l * H + h) * size;
+  const seen = (t) => (lower ? t + 1 : T);
+  const row = (t) => (lower ? (t * (t + 1)) / 2 : t * T);
+  const at = (l, h, t, s) => (s < seen(t) ? data[begin(l, h) + row(t) + s]
+    : NaN);
+  return { data, begin, seen, at };
 }
 
 // Entropy (bits) and distance (tokens) of one head, as in attention_map.py.
-function mgHeadNumbers(at, T) {
+function mgHeadNumbers({ data, begin, seen }, l, h, T) {
   let entropy = 0;
   let distance = 0;
   let rows = 0;
+  let i = begin(l, h);
   for (let t = 0; t < T; t += 1) {
+    const end = seen(t);
     let sum = 0;
-    for (let s = 0; s < T; s += 1) {
-      const w = at(t, s);
+    for (let s = 0; s < end; s += 1, i += 1) {
+      const w = data[i];
       if (!(w > 0)) continue; // masked, or nothing
       sum += w;
       entropy -= w * Math.log2(w);
@@ -38,7 +36,7 @@ function mgHeadNumbers(at, T) {
 }
 
 // All thumbnails on one canvas, with one invisible button over each.
-function mgThumbnails({ L, H, T, at, names, onMove, onPin, onUnpin }) {
+function mgThumbnails({ L, H, T, reader, names, onMove, onPin, onUnpin }) {
   const canvas = mgEl("canvas", { "aria-hidden": "true",
     class: "mg-heads-canvas" });
   const buttons = Array.from({ length: L }, (_, l) => Array.from({ length: H },
@@ -54,25 +52,24 @@ function mgThumbnails({ L, H, T, at, names, onMove, onPin, onUnpin }) {
   mgRovingGrid(grid, buttons, { onMove, onPin, onUnpin });
 
   function paint() {
-    const table = mgLookup("viridis");
+    const table = mgPixels("viridis");
     const step = T + 1; // one empty pixel between two heads
     canvas.width = H * step - 1;
     canvas.height = L * step - 1;
     const pen = canvas.getContext("2d");
     const image = pen.createImageData(canvas.width, canvas.height);
-    const pixels = image.data;
+    const pixels = new Uint32Array(image.data.buffer);
+    const { data, begin, seen } = reader;
     for (let l = 0; l < L; l += 1) {
       for (let h = 0; h < H; h += 1) {
+        let i = begin(l, h);
         for (let t = 0; t < T; t += 1) {
-          let p = 4 * ((l * step + t) * canvas.width + h * step);
-          for (let s = 0; s < T; s += 1, p += 4) {
-            const w = at(l, h, t, s);
-            if (Number.isNaN(w)) continue;
-            const i = 3 * Math.round(255 * Math.sqrt(Math.min(1, w)));
-            pixels[p] = table[i];
-            pixels[p + 1] = table[i + 1];
-            pixels[p + 2] = table[i + 2];
-            pixels[p + 3] = 255;
+          const end = seen(t);
+          let p = (l * step + t) * canvas.width + h * step;
+          for (let s = 0; s < end; s += 1, i += 1, p += 1) {
+            const w = data[i];
+            if (w !== w) continue; // NaN: masked
+            pixels[p] = table[Math.round(255 * Math.sqrt(Math.min(1, w)))];
           }
         }
       }
@@ -130,7 +127,8 @@ export default {
     const tokens = model.get("tokens");
     const weights = mgUnpack(model.get("weights"));
     const [L, H, T] = weights.shape;
-    const at = mgMapReader(weights, model.get("weights").lower);
+    const reader = mgMapReader(weights, model.get("weights").lower);
+    const { at } = reader;
     const shown = tokens.map((text) => mgVisible(text));
     const state = { focus: [0, 0], pins: [null, null], view: "focus",
       token: Math.max(0, T - 1), held: false, drawn: false };
@@ -138,7 +136,7 @@ export default {
     const numbers = [];
     for (let l = 0; l < L; l += 1) {
       for (let h = 0; h < H; h += 1) {
-        numbers.push(mgHeadNumbers((t, s) => at(l, h, t, s), T));
+        numbers.push(mgHeadNumbers(reader, l, h, T));
       }
     }
     const name = ([l, h]) => `layer ${l}, head ${h}`;
@@ -174,7 +172,7 @@ export default {
       return `${name(head())}: ${facts(head())}`;
     }
 
-    const thumbs = mgThumbnails({ L, H, T, at,
+    const thumbs = mgThumbnails({ L, H, T, reader,
       names: (l, h) => `${name([l, h])}, ${facts([l, h])}`,
       onMove: (l, h) => { state.focus = [l, h]; show("focus"); },
       onPin: pinHead, onUnpin: unpin });

@@ -124,13 +124,16 @@ function mgColor(el, name) {
 
 // --- numbers from Python --------------------------------------------------
 
+// The same bits three places lower are a float32 that is 2^112 too small.
+const mgFloat32 = new Float32Array(1);
+const mgBits = new Uint32Array(mgFloat32.buffer);
+
 function mgFloat16(bits) {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+  const magnitude = bits & 0x7fff;
+  if (magnitude > 0x7c00) return NaN;
+  mgBits[0] = magnitude << 13;
+  const value = magnitude === 0x7c00 ? Infinity : mgFloat32[0] * 2 ** 112;
+  return bits & 0x8000 ? -value : value;
 }
 
 const mgReaders = {
@@ -212,6 +215,14 @@ function mgRamp(name = "viridis") {
       stops[i][k] + (stops[i + 1][k] - stops[i][k]) * (place - i));
     return `rgb(${mix(0)},${mix(1)},${mix(2)})`;
   };
+}
+
+// The ramp as 256 pixels of an ImageData, each one number.
+function mgPixels(name) {
+  const color = mgRamp(name);
+  return new Uint32Array(Uint8ClampedArray.from(Array.from({ length: 256 },
+    (_, i) => [...color(i / 255).slice(4, -1).split(",").map(Number), 255],
+  ).flat()).buffer);
 }
 
 // A canvas of width × height CSS pixels, sharp on every screen.
