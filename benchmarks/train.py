@@ -6,9 +6,9 @@ The same shape, the same data, the same AdamW, the same clipping, float32,
 no dropout, no compilation; they take turns and the medians are compared.
 Hugging Face's model is used as it comes, with PyTorch's fused attention; ours
 as `python -m minigpt train` uses it, which has the same, and beside it with
-the attention of chapter 6, which shows its weights. The process keeps the memory
-it frees, as that command has it, for both. Further rows show what other
-options are worth. The same run measures the peak of a 2048-square
+the attention of chapter 6, which shows its weights. The process keeps the
+memory it frees, as that command has it, for both. Further rows show what
+other options are worth. The same run measures the peak of a 2048-square
 float32 matrix product and says what part of it a step at batch 24 reaches,
 counting the products of the model alone, forward and backward.
 """
