@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from minigpt_book import mathfont, notebooks
+from minigpt_book import mathfont, notebooks, outputs
 from minigpt_book.mathml import MathError, to_mathml
 from PIL import Image
 
@@ -38,8 +38,16 @@ def test_words_are_single_names():
 
 def test_gap_after_the_name_of_a_function():
     assert "<mi>ln</mi><mspace" in to_mathml(r"\ln x")
-    assert "<mspace" in to_mathml(r"\log_2 p")
+    log = "<msub><mi>log</mi><mn>2</mn></msub><mspace"
+    assert log in to_mathml(r"\log_2 p")
     assert "<mspace" not in to_mathml(r"\exp(x) + a b")
+
+
+def test_sign_of_a_number_is_no_difference():
+    sign = '<mo form="prefix">−</mo>'
+    assert sign in to_mathml("x = -1")
+    assert sign not in to_mathml("(a) - b")
+    assert sign not in to_mathml("a - b")
 
 
 @pytest.mark.parametrize("latex", [r"\notacommand{x}", r"\frac{a}{", "a & b"])
@@ -146,6 +154,22 @@ def test_figure_is_shown_at_the_size_of_its_resolution():
     output = shown(**{"image/png": png(300, 150, 144)})
     notebooks.size_figure(output)
     assert output["metadata"]["image/png"] == {"width": 200, "height": 100}
+
+
+@pytest.mark.parametrize(
+    ("text", "wraps"),
+    [
+        ("one sentence after another", True),
+        ("[1, 2, 3]\n[4, 5, 6]", True),
+        ("a  1\nb  2", False),
+        ("tensor([[1, 2],\n        [3, 4]])", False),
+        ("a\t1", False),
+        ("a  1 " + "x" * 80, True),
+        ("", True),
+    ],
+)
+def test_sentences_wrap_and_tables_keep_their_columns(text, wraps):
+    assert outputs.flows(text) == wraps
 
 
 def test_planned_chapters_are_words_and_others_stay_links():

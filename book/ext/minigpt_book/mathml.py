@@ -6,6 +6,7 @@ never a broken formula on a page.
 """
 
 import html
+import itertools
 import re
 import xml.etree.ElementTree as ET
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 # Environments that latex2mathml knows under another name only.
 ALIASES = {"aligned": "align*", "split": "align*", "gathered": "gather*"}
+CLOSING = (")", "]", "}", "⟩", "⌉", "⌋", "|", "‖", "!", "′")
 SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
 STYLES = {
     "bold": "font-weight: bold",
@@ -73,6 +75,7 @@ def tidy(math):
         style_letters(node)
     for node in math.iter():
         space_functions(node)
+        mark_signs(node)
 
 
 def style_table(node):
@@ -129,6 +132,8 @@ def close_up(node):
 
 def space_functions(node):
     r"""Leave the thin gap of TeX after \ln and its like, before a letter."""
+    if node.tag in (*SCRIPTS, "mfrac", "mroot"):
+        return  # the children stand in places, not in a row
     children = list(node)
     for place in range(len(children) - 1, 0, -1):
         name, after = children[place - 1], children[place]
@@ -136,6 +141,15 @@ def space_functions(node):
         is_name = name.tag == "mi" and len(name.text or "") > 1
         if is_name and after.tag not in ("mo", "mspace"):
             node.insert(place, ET.Element("mspace", width="0.167em"))
+
+
+def mark_signs(node):
+    """Set the sign of = -1 close to its number: it is no difference."""
+    children = list(node)
+    for before, sign in itertools.pairwise(children):
+        after_operator = before.tag == "mo" and before.text not in CLOSING
+        if sign.tag == "mo" and sign.text in "+−-±" and after_operator:
+            sign.set("form", "prefix")
 
 
 def style_letters(node):

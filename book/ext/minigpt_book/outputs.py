@@ -1,6 +1,7 @@
 """Figures and widgets in the document tree, just before it becomes HTML."""
 
 import html
+import re
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -35,6 +36,24 @@ class FigureText(SphinxPostTransform):
         image["alt"] = alt
         image["loading"] = "lazy"
         image["classes"].append("mg-figure")
+
+
+class PrintedText(SphinxPostTransform):
+    """Let sentences and long lists wrap; a table keeps its columns."""
+
+    default_priority = 20  # after myst-nb has chosen the forms
+
+    def run(self, **kwargs):
+        for block in self.document.findall(nodes.literal_block):
+            if "output" in block["classes"] and flows(block.astext()):
+                block["classes"].append("mg-flow")
+
+
+def flows(text):
+    """Whether printed text may wrap: too wide for a page, or no table."""
+    if max(map(len, text.splitlines()), default=0) > 80:
+        return True
+    return not re.search(r"^ |\S {2,}\S|\t", text, re.MULTILINE)
 
 
 def is_bundle(node):
@@ -90,5 +109,6 @@ def depart_image(translator, node):
 
 def setup(app):
     app.add_post_transform(FigureText)
+    app.add_post_transform(PrintedText)
     app.add_post_transform(WidgetFrame)
     app.add_node(nodes.image, override=True, html=(visit_image, depart_image))
