@@ -25,6 +25,7 @@ from common import RESULTS, alternate, read, save, today, versions
 
 from minigpt.cache import new_cache
 from minigpt.gpt import GPT, GPTConfig
+from minigpt.pretrained import from_gpt2
 from minigpt.run.decode import Decoder
 from minigpt.sample import Sampling, generate
 
@@ -81,36 +82,6 @@ def theirs(config):
     ).eval()
 
 
-@torch.no_grad()
-def with_weights_of(model, config):
-    """A GPT with the weights of a Hugging Face GPT-2.
-
-    Its linear layers are stored the other way round.
-    """
-    ours, source = GPT(config).eval(), model.transformer
-    pairs = [
-        (ours.token.weight, source.wte.weight),
-        (ours.position.weight, source.wpe.weight),
-        (ours.norm.weight, source.ln_f.weight),
-        (ours.norm.bias, source.ln_f.bias),
-    ]
-    for block, other in zip(ours.blocks, source.h, strict=True):
-        for mine, layer, turned in (
-            (block.norm1, other.ln_1, False),
-            (block.norm2, other.ln_2, False),
-            (block.attention.qkv, other.attn.c_attn, True),
-            (block.attention.proj, other.attn.c_proj, True),
-            (block.mlp.fc, other.mlp.c_fc, True),
-            (block.mlp.proj, other.mlp.c_proj, True),
-        ):
-            weight = layer.weight.t() if turned else layer.weight
-            pairs += [(mine.weight, weight), (mine.bias, layer.bias)]
-    for mine, weight in pairs:
-        assert mine.shape == weight.shape
-        mine.copy_(weight)
-    return ours
-
-
 def writer(model, idx, n):
     """A function that writes n tokens, greedily, and returns them."""
 
@@ -149,7 +120,7 @@ def compare(name, a):
     """One shape: our tokens per second, theirs, and the memory's bound."""
     config = SHAPES[name]
     hugging = theirs(config)
-    model = with_weights_of(hugging, config)
+    model = from_gpt2(hugging.state_dict(), config)
     generator = torch.Generator().manual_seed(1)
     idx = torch.randint(config.vocab_size, (1, a.prompt), generator=generator)
     product, n_bytes = memory_product()

@@ -65,7 +65,7 @@ class Settings:
     n_embd: int = 96
     block_size: int = 64
     batch_size: int = 16
-    seconds: float = 10.0  # of the processor, for training
+    seconds: float = 60.0  # of the processor, for training
     held_out_tokens: int = 65_536  # from the start of the part
 
 
