@@ -18,7 +18,13 @@ def check_rmsnorm(t):
     with torch.no_grad():
         norm.weight.copy_(gain)
     x = numbers(t, 2, 3, 4) + 1
-    got = t.call(norm, x, given=given)
+    got = t.call(
+        norm, x, given=given,
+        errors={
+            "must match the size": "the mean must keep its dimension, "
+            "(…, 1): keepdim=True",
+        },
+    )  # fmt: skip
     square = x.square().mean(-1, keepdim=True)
     centred = x - x.mean(-1, keepdim=True)
     variance = centred.square().mean(-1, keepdim=True)
@@ -51,11 +57,28 @@ def check_rmsnorm(t):
             "multiplied by the root: divide by it": x
             * (square + eps).sqrt()
             * gain,
+            "that is the square of the mean: the mean of the squares is asked "
+            "for": x / (x.mean(-1, keepdim=True).square() + eps).sqrt() * gain,
+            "x.norm() is the root of the sum of the squares: take the mean, "
+            "and eps goes under the root": x
+            / (x.norm(dim=-1, keepdim=True) + eps)
+            * gain,
+            "x.std() subtracts the mean first: RMSNorm does not": x
+            / x.std(-1, keepdim=True)
+            * gain,
         },
+        otherwise="the numbers are others: x over the root of (mean square + "
+        "self.eps), times self.weight",
     )
 
 
 FITS = {
+    "'turned'": "`turned` takes single numbers: write its two sums with a, b, "
+    "cos and sin",
+    "converted to Python scalars": "`turned` takes single numbers: write its "
+    "two sums with a, b, cos and sin",
+    "cannot be converted to Scalar": "`turned` takes single numbers: write "
+    "its two sums with a, b, cos and sin",
     "must match the size": "the shapes do not fit: a, b, cos and sin all end "
     "in (T, D / 2)",
 }
@@ -95,6 +118,13 @@ def check_rotate(t):
             ),
             "the sine is missing: without it nothing turns": join(
                 a * cos, b * cos
+            ),
+            "the halves are put behind one another along the batch: dim=-1": (
+                torch.cat(turned)
+            ),
+            "two halves are returned: put them together with torch.cat": turned,
+            "torch.stack makes a dimension more: torch.cat": torch.stack(
+                turned, -1
             ),
         },
         otherwise="the numbers are others: (a · cos − b · sin), then "
@@ -306,7 +336,11 @@ def check_orthogonalize(t):
         X.mT,
         "five rounds, and a tall matrix",
         given=given,
-        mistakes={"it is one round, whatever `rounds` says": want.mT},
+        mistakes={
+            "it is one round, whatever `rounds` says": want.mT,
+            "it returns inside the loop: name the result X, the lines below "
+            "do the rest": want,
+        },
         atol=1e-4,
     )
 
@@ -360,6 +394,19 @@ EXERCISES = [
                 "return x * (s + self.eps).rsqrt() * self.weight",
                 "added up",
             ),
+            (
+                "return x / (x.pow(2).mean(-1) + self.eps).sqrt()",
+                "keepdim",
+            ),
+            (
+                "root = x.norm(dim=-1, keepdim=True) + self.eps\n"
+                "return x / root * self.weight",
+                "of the sum",
+            ),
+            (
+                "return x / x.std(-1, keepdim=True) * self.weight",
+                "subtracts the mean first",
+            ),
         ),
     ),
     Exercise(
@@ -397,6 +444,12 @@ EXERCISES = [
                 "return torch.cat([a * sin + b * cos, a * cos - b * sin], -1)",
                 "halves are exchanged",
             ),
+            (
+                "return torch.cat([a * cos - b * sin, a * sin + b * cos])",
+                "along the batch",
+            ),
+            ("return a * cos - b * sin, a * sin + b * cos", "two halves"),
+            ("return torch.cat(turned((a, b), angles), -1)", "single numbers"),
         ),
         core=True,
     ),
@@ -494,6 +547,10 @@ EXERCISES = [
             (ROUND.format("(b * A + c * A @ A) @ X"), "with a is missing"),
             ("A = X.mT @ X\nX = a * X + (b * A + c * A @ A) @ X", "left of X"),
             (ROUND.format("a * X + (c * A + b * A @ A) @ X"), "b and c"),
+            (
+                "A = X @ X.mT\nreturn a * X + (b * A + c * A @ A) @ X",
+                "inside the loop",
+            ),
         ),
         core=True,
     ),

@@ -66,6 +66,12 @@ def check_token_flops(t):
             "the token meets T keys, not block_size": parts(
                 mixed=4 * c.block_size
             ),
+            "that is for T tokens: one token is asked for": parts(
+                linear=8 * T, mlp=16 * T
+            ),
+            "a matrix of C × C has C² weights, not C": parts() | {
+                "projections": L * 8 * C, "mlp": L * 16 * C,
+            },
         },
         otherwise="the numbers are others: two FLOPs for each weight of C × "
         "3C, C × C, C × 4C and 4C × C, and 4 · T · C for mixing, in each block",
@@ -104,6 +110,9 @@ def check_memory(t):
         mistakes={
             "AdamW remembers two averages for each parameter": parts(moments=4),
             "those are numbers, not bytes: float32 takes 4": parts(1, 1, 2),
+            "the moments are numbers, not bytes: float32 takes 4": parts(
+                moments=2
+            ),
             "those are bits: float32 takes 4 bytes": parts(32, 32, 64),
             "that is 16 bits: here everything is float32": parts(2, 2, 4),
             "the gradients depend on the parameters, not on the batch": parts(
@@ -180,9 +189,9 @@ def check_fit(t):
 def check_tensor(t):
     g = torch.Generator().manual_seed(t.seed)
     x, w1, w2 = (
-        torch.randn(*size, generator=g) for size in ((2, 4), (4, 12), (12, 4))
+        torch.randn(*size, generator=g) for size in ((3, 4), (4, 6), (6, 4))
     )
-    given = "x (2, 4), w1 (4, 12), w2 (12, 4), on 3 devices"
+    given = "x (3, 4), w1 (4, 6), w2 (6, 4), on 3 devices"
     got = t.call(
         t.answer, x, w1, w2, 3, given=given,
         errors={
@@ -190,6 +199,7 @@ def check_tensor(t):
             "w1 and the same part of w2, `columns` and `rows`",
             "unsupported operand": "append one tensor (B, C) for each device",
             "'int' object": "nothing was appended to `parts`",
+            "must match the size": "a product of matrices is asked for, @",
         },
     )  # fmt: skip
     pairs = list(zip(w1.chunk(3, 1), w2.chunk(3, 0), strict=True))
@@ -207,6 +217,13 @@ def check_tensor(t):
                 lambda: F.gelu(x @ pairs[0][0]) @ pairs[0][1]
             ),
             "ReLU in place of GELU": F.relu(x @ w1) @ w2,
+            "the second product is missing: @ rows": (
+                lambda: sum(F.gelu(x @ a) for a, _ in pairs)
+            ),
+            "`parts` was put aside, and only the last device is left: "
+            "parts.append(…)": (
+                lambda: (F.gelu(x @ pairs[2][0]) @ pairs[2][1]).sum(0)
+            ),
         },
         otherwise="the sum of the parts is not the MLP: gelu(x @ columns) @ "
         "rows on each device",
@@ -216,12 +233,15 @@ def check_tensor(t):
 def check_pipeline(t):
     stages, micro = (3, 4) if t.seed == 1 else (2 + t.seed % 3, 3)
     given = f"{stages} stages, {micro} micro-batches"
-    late = (
-        "a step beyond the last: a stage begins one step after the one before"
-    )
     got = t.call(
-        t.answer, stages, micro, given=given, errors={"IndexError": late}
-    )
+        t.answer, stages, micro, given=given,
+        errors={
+            "list assignment index": "a step beyond the last: a stage begins "
+            "one step after the one before",
+            "list index": "there is no such row: a row is a stage, "
+            "table[stage][…]",
+        },
+    )  # fmt: skip
     steps = stages + micro - 1
 
     def table(place, value=lambda s, m: m):
@@ -255,6 +275,10 @@ def check_pipeline(t):
                 lambda s, m: s + m, lambda s, m: m + 1
             ),
             "nothing was written into the table": [[None] * steps] * stages,
+            "the table has its places already: write into one, "
+            "table[stage][…] = micro": [
+                [None] * steps + list(range(micro)) for _ in range(stages)
+            ],
         },
         otherwise="stage s has micro-batch m at step s + m",
     )
@@ -305,6 +329,16 @@ EXERCISES = [
                 "one token is asked for",
             ),
             (LINEAR + MIXING, "three names are asked for"),
+            (
+                "projections = L * 8 * C\n" + MIXING + "mlp = L * 16 * C",
+                "has C² weights",
+            ),
+            (
+                "projections = T * L * 8 * C * C\n"
+                + MIXING
+                + "mlp = T * L * 16 * C * C",
+                "for T tokens",
+            ),
         ),
         core=True,
     ),
@@ -327,6 +361,10 @@ EXERCISES = [
                 "two averages for each parameter",
             ),
             ("weights = gradients = N\nmoments = 2 * N", "not bytes"),
+            (
+                "weights = gradients = 4 * N\nmoments = 2 * N",
+                "moments are numbers",
+            ),
             (
                 "weights = gradients = 2 * N\nmoments = 4 * N",
                 "that is 16 bits",
@@ -406,6 +444,9 @@ EXERCISES = [
             ("parts.append(F.gelu(x @ w1) @ w2)", "three times as large"),
             ("parts.append(F.gelu(x @ columns) @ w2)", "shapes do not fit"),
             ("parts.append(F.relu(x @ columns) @ rows)", "ReLU in place"),
+            ("parts.append(F.gelu(x @ columns))", "second product"),
+            ("parts.append(F.gelu(x @ columns) * rows)", "asked for, @"),
+            ("parts = F.gelu(x @ columns) @ rows", "put aside"),
         ),
         core=True,
     ),
@@ -433,6 +474,8 @@ EXERCISES = [
                 "table[stage][steps - 1 - stage - micro] = micro",
                 "in reverse",
             ),
+            ("table[stage + micro][stage] = micro", "no such row"),
+            ("table[stage].append(micro)", "has its places"),
         ),
     ),
     Question(
@@ -462,6 +505,7 @@ EXERCISES = [
         wrong={
             0.25: "that is 3 of 12: there are more steps than micro-batches",
             0.8: "that is the share in which it works",
+            0.75: "that is 3 of 4, with a single micro-batch: here are 12",
             0.0625: "that is 1 of 16: one stage waits for three others",
         },
         within=0.004,

@@ -53,13 +53,21 @@ class Cross(nn.Module):
         self.proj = nn.Linear(n_embd, n_embd)
 
     def forward(self, x, source, *, mask=None, record=None):
+        if record is not None:
+            record.append("weights")
         return look(self, x, source, mask)
 
 
+ALLOWED = (
+    "the scores are (B, H, T, S): `allowed` needs a dimension for heads and "
+    "one for queries, in the middle"
+)
 SHAPES = {
+    "mask must broadcast to (2, 3,": ALLOWED,
     "mask must broadcast": "scores must be (B, H, T, S): give each head its "
-    "channels with split_heads, and the mask a dimension for heads and one "
-    "for queries",
+    "channels with split_heads",
+    "argument: 'n_head'": "split_heads also wants to know how many: "
+    "split_heads(…, self.n_head)",
     "must match the size": "the shapes do not fit: q is (B, H, T, D), k and v "
     "(B, H, S, D)",
     "Expected size for first two": "the shapes do not fit: q is (B, H, T, D), "
@@ -154,15 +162,17 @@ def a_block(t):
     return block.eval(), torch.randn(2, 4, 12), torch.randn(2, 4, 12)
 
 
-def through(b, x, memory, real, *, order="post", residual=(1, 1, 1),
-            norm=(1, 1, 1), swap=False, at=None, drop=None):  # fmt: skip
+def through(b, x, memory, real, own=None, *, order="post", norm=(1, 1, 1),
+            residual=(1, 1, 1), swap=False, at="memory", drop=None):  # fmt: skip
     """What the decoder's block gives, with faults that can be chosen."""
+    read = {
+        "memory": lambda x: b.cross(x, memory, mask=real),
+        "x": lambda x: b.cross(x, x, mask=real),
+        "exchanged": lambda x: b.cross(memory, x, mask=real),
+    }
     parts = [
-        (b.norm1, lambda x: b.attention(x)),
-        (
-            b.norm2,
-            lambda x: b.cross(x, memory if at is None else x, mask=real),
-        ),
+        (b.norm1, lambda x: b.attention(x, mask=own)),
+        (b.norm2, read[at]),
         (b.norm3, b.mlp),
     ]
     if swap:
@@ -173,9 +183,24 @@ def through(b, x, memory, real, *, order="post", residual=(1, 1, 1),
         n = n if norm[i] else nn.Identity()
         if order == "pre":
             x = x + f(n(x))
+        elif order == "of x":
+            x = n(x) + f(x)
+        elif order == "of part":
+            x = x + n(f(x))
         else:
             x = n(x * residual[i] + f(x))
     return x
+
+
+PASSED = {
+    "multiple values for": "`own` and `at` hold mask and record: pass each "
+    "once, with **",
+    "required positional argument": "self.cross takes x and memory",
+    "positional argument": "`own` and `at` are keywords: pass them with two "
+    "stars, self.attention(x, **own)",
+    "has no attribute 'append'": "a record has a list for each kind of "
+    "attention: **own and **at hand over the right one",
+}
 
 
 def check_decoder_block(t):
@@ -184,11 +209,7 @@ def check_decoder_block(t):
     given = "x and memory (2, 4, 12), the second source padded"
     got = t.call(
         b, x, memory, source_mask=real, given=given,
-        errors={
-            "multiple values for": "`own` and `at` hold mask and record: pass "
-            "each once, with **",
-            "required positional argument": "self.cross takes x and memory",
-        },
+        errors=PASSED,
     )  # fmt: skip
     t.same(
         got,
@@ -210,9 +231,17 @@ def check_decoder_block(t):
             "cross-attention comes second: first the target looks at itself": (
                 lambda: through(b, x, memory, real, swap=True)
             ),
-            "cross-attention looks at x: hand it memory": lambda: through(
-                b, x, memory, real, at=x
+            "the norm goes over the sum: norm(x + part(x)), not norm(x) + "
+            "part(x)": lambda: through(b, x, memory, real, order="of x"),
+            "the norm goes over the sum: norm(x + part(x)), not x + "
+            "norm(part(x))": lambda: through(
+                b, x, memory, real, order="of part"
             ),
+            "cross-attention looks at x: hand it memory": lambda: through(
+                b, x, memory, real, at="x"
+            ),
+            "memory asks and x answers: it is x that asks, so x comes "
+            "first": lambda: through(b, x, memory, real, at="exchanged"),
             "cross-attention is missing": lambda: through(
                 b, x, memory, real, drop=1
             ),
@@ -220,7 +249,34 @@ def check_decoder_block(t):
             "padding of the source is read: cross-attention needs its mask, "
             "**at": lambda: through(b, x, memory, None),
         },
+        otherwise="the numbers are others: three times norm(x + part(x)), "
+        "where part is attention, cross-attention, MLP",
     )
+    fits = torch.tensor([[True] * 4, [True, True, True, False]])
+    fits[0, 0] = False
+    record = SimpleNamespace(encoder=[], decoder=[], cross=[])
+    given = "the target padded too (mask), and a record"
+    got = t.call(
+        b, x, memory, mask=fits, source_mask=real, record=record,
+        given=given, errors=PASSED,
+    )  # fmt: skip
+    t.same(
+        got[fits],
+        through(b, x, memory, real, fits)[fits],
+        "the target's padding is not read",
+        given=given,
+        mistakes={
+            "padding of the target is read: self-attention needs its mask, "
+            "**own": lambda: through(b, x, memory, real)[fits],
+        },
+    )
+    found = len(record.decoder), len(record.cross)
+    t.true(
+        found == (1, 1),
+        "both maps are recorded",
+        "the record stays empty: **own and **at hold it beside the mask",
+        given=given, expected="one map of each attention", got=found,
+    )  # fmt: skip
 
 
 def check_smoothing(t):
@@ -268,6 +324,17 @@ def check_smoothing(t):
             "the sign is wrong: log probabilities are negative, a loss is "
             "not": mean(0.8 * right + 0.2 * logp.mean(-1)),
             "what the other tokens should get is missing": mean(-0.8 * right),
+            "one mean for all: each place has its own, over the vocabulary, "
+            "dim -1": mean(-0.8 * right - 0.2 * logp.mean()),
+            "it is divided by T: V is the last dimension": mean(
+                -0.8 * right - 0.2 * logp.sum(-1) / 3
+            ),
+            "that is a share of 0.1, whatever `smoothing` says": mean(
+                -0.9 * right - 0.1 * logp.mean(-1)
+            ),
+            "call it `loss`: the line below takes the mean and returns it": (
+                -0.8 * right - 0.2 * logp.mean(-1)
+            ),
         },
     )
 
@@ -313,7 +380,13 @@ def check_rate(t):
             "warmup**-1.5": all_of(
                 lambda n: C**-0.5 * min(n**-0.5, n * W**-0.5)
             ),
+            "a**-1/2 is half of a**-1: write **-0.5 and **-1.5": all_of(
+                lambda n: C**-1 / 2 * min(n**-1 / 2, n * W**-3 / 2)
+            ),
+            "it returns None: is the `return` missing?": [None] * 3,
         },
+        otherwise="the numbers are others: n_embd**-0.5 · the smaller of "
+        "n**-0.5 and n · warmup**-1.5",
     )
 
 
@@ -364,8 +437,12 @@ def check_translate(t):
             "new[:, None]",
             "Dimension out of range": "new is (B,): give it a dimension, "
             "new[:, None]",
-            "Sizes of tensors must match": "put it after the tokens, along "
-            "dim 1",
+            "Sizes of tensors must match": "new[:, None] is (B, 1): put it "
+            "after the tokens, along dim 1",
+            "is ambiguous": "new and done have an entry for each row: "
+            "masked_fill or torch.where does all rows at once",
+            "has no attribute 'append'": "idx is a tensor: torch.cat puts "
+            "new[:, None] behind it",
         },
     )  # fmt: skip
     t.same(
@@ -446,7 +523,11 @@ EXERCISES = [
             ),
             (
                 HALVES.format("source") + "q = self.q(x)",
-                "split_heads",
+                "with split_heads",
+            ),
+            (
+                HALVES.format("source") + "q = split_heads(self.q(x))",
+                "how many",
             ),
         ),
         core=True,
@@ -507,6 +588,39 @@ EXERCISES = [
                 "return self.norm3(self.mlp(x))",
                 "residuals are missing",
             ),
+            (
+                POST.format("x + ", "x, memory", "at").replace(", **own", ""),
+                "of the target is read",
+            ),
+            (
+                "x = self.norm1(x + self.attention(x, mask=mask))\n"
+                "x = self.norm2(x + self.cross(x, memory, mask=source_mask))\n"
+                "return self.norm3(x + self.mlp(x))",
+                "stays empty",
+            ),
+            (
+                "x = self.norm1(x) + self.attention(x, **own)\n"
+                "x = self.norm2(x) + self.cross(x, memory, **at)\n"
+                "return self.norm3(x) + self.mlp(x)",
+                "not norm(x)",
+            ),
+            (
+                "x = x + self.norm1(self.attention(x, **own))\n"
+                "x = x + self.norm2(self.cross(x, memory, **at))\n"
+                "return x + self.norm3(self.mlp(x))",
+                "not x + norm",
+            ),
+            (POST.format("x + ", "memory, x", "at"), "x that asks"),
+            (
+                POST.format("x + ", "x, memory", "at").replace("**own", "own"),
+                "two stars",
+            ),
+            (
+                POST.format("x + ", "x, memory", "at").replace(
+                    "**own", "mask=mask, record=record"
+                ),
+                "the right one",
+            ),
         ),
         core=True,
     ),
@@ -543,6 +657,18 @@ EXERCISES = [
                 "loss = (1 - smoothing) * chosen + smoothing * logp.mean(-1)",
                 "sign is wrong",
             ),
+            (
+                "loss = -(1 - smoothing) * chosen - smoothing * logp.mean()",
+                "one mean for all",
+            ),
+            (
+                "loss = -0.9 * chosen - 0.1 * logp.mean(-1)",
+                "whatever `smoothing` says",
+            ),
+            (
+                "return -(1 - smoothing) * chosen - smoothing * logp.mean(-1)",
+                "call it `loss`",
+            ),
         ),
         core=True,
     ),
@@ -570,6 +696,14 @@ EXERCISES = [
             (
                 "return n_embd**-0.5 * min(step**-0.5, step * warmup**-1.5)",
                 "the first step is 0",
+            ),
+            (
+                "return n_embd**-1/2 * min(n**-1/2, n * warmup**-3/2)",
+                "half of a",
+            ),
+            (
+                "rate = n_embd**-0.5 * min(n**-0.5, n * warmup**-1.5)",
+                "`return` missing",
             ),
         ),
     ),
@@ -600,6 +734,8 @@ EXERCISES = [
                 FILL + NOTE + "idx = torch.cat([idx, new], 1)",
                 "give it a dimension",
             ),
+            ("new = eos if done else new\n" + NOTE + GROW, "at once"),
+            (FILL + NOTE + "idx.append(new)", "idx is a tensor"),
         ),
     ),
     Question(
