@@ -15,7 +15,7 @@ import torch
 import traitlets
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 import minigpt.viz.bigram
 import minigpt.viz.style
@@ -40,9 +40,39 @@ def test_show_stores_one_picture_with_its_alternative(monkeypatch):
     show(fig, "a rising line")
     (((data,), options),) = shown
     assert data["text/plain"] == "a rising line" and options["raw"]
-    assert options["metadata"]["image/png"]["alt"] == "a rising line"
-    assert Image.open(io.BytesIO(data["image/png"])).width > 300
+    about = options["metadata"]["image/png"]
+    assert about["alt"] == "a rising line"
+    image = Image.open(io.BytesIO(data["image/png"]))
+    assert image.size == (2 * about["width"], 2 * about["height"])
     assert not plt.fignum_exists(fig.number)
+
+
+@pytest.mark.parametrize("inches, width", [(5, 400), (10, 684)])
+def test_picture_is_twice_as_dense_as_shown_and_no_wider_than_text(
+    inches, width
+):
+    fig, _ = plt.subplots(figsize=(inches, 2))
+    png = minigpt.viz.style.picture(fig)
+    assert minigpt.viz.style.shown_size(png)["width"] == width
+    assert round(Image.open(io.BytesIO(png)).info["dpi"][0]) == 192
+
+
+def test_picture_keeps_the_colours_that_it_needs():
+    """Few for lines, all for a map of many: the look stays, to the eye."""
+    drawn = {}
+    for kind in ("line", "map"):
+        fig, ax = plt.subplots(figsize=(4, 3))
+        if kind == "line":
+            ax.plot([1, 3, 2])
+        else:
+            ax.imshow(np.linspace(0, 1, 4096).reshape(64, 64))
+        full = io.BytesIO()
+        fig.savefig(full, format="png", dpi=minigpt.viz.style.SHARP)
+        few = Image.open(io.BytesIO(minigpt.viz.style.picture(fig)))
+        drawn[kind] = len(few.getcolors())
+        pair = [im.convert("RGB") for im in (Image.open(full), few)]
+        assert max(ImageStat.Stat(ImageChops.difference(*pair)).mean) < 0.5
+    assert drawn["line"] <= 64 < drawn["map"]
 
 
 def test_show_wants_an_alternative():
