@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from minigpt_book import mathfont, notebooks, outputs
+from minigpt_book import lines, mathfont, notebooks, outputs
 from minigpt_book.mathml import MathError, to_mathml
 from PIL import Image
 
@@ -34,6 +34,11 @@ def test_words_are_single_names():
     assert "<mi>softmax</mi>" in to_mathml(r"\operatorname{softmax}(x)")
     assert "<mi>LayerNorm</mi>" in to_mathml(r"\mathrm{LayerNorm}(x)")
     assert "<mn>10,000</mn>" in to_mathml("10{,}000")
+
+
+def test_words_in_a_formula_have_no_strokes():
+    assert "<mtext>block_size</mtext>" in to_mathml(r"\text{block\_size}")
+    assert "<mi>…</mi>" in to_mathml(r"1, \dots, n")
 
 
 def test_gap_after_the_name_of_a_function():
@@ -211,3 +216,35 @@ def test_stand_in_comes_before_the_view():
     parts = notebooks.split_view(first, [])
     assert parts[0]["data"] == {"text/html": "<p>"}
     assert notebooks.VIEW in parts[1]["data"]["text/html"]
+
+
+# --- where lines may end ----------------------------------------------------
+
+
+def test_formula_stays_with_its_brackets_and_commas():
+    math = to_mathml("x")
+    held = f'<span class="mg-keep">({math}),</span>'
+    assert lines.keep(f"<p>a ({math}), b {math} c</p>") == (
+        f"<p>a {held}, b {math} c</p>".replace(",</span>,", ",</span>")
+    )
+    block = to_mathml("x", display=True)
+    assert lines.keep(f"<div>{block}.</div>") == f"<div>{block}.</div>"
+
+
+def test_shapes_and_minutes_stay_whole():
+    assert lines.unbroken("is (B, T), so") == "is (B,\u00a0T), so"
+    assert lines.unbroken("(B, H, T, D)").count(" ") == 0
+    assert lines.unbroken("(A, see below)") == "(A, see below)"
+    assert lines.unbroken(" · ★★ · 10 minutes").count(" ") == 2
+
+
+def test_names_may_break_in_tables_only():
+    name = '<span class="pre">sample.top_k</span>'
+    table = f"<table><td>{name}</td></table>"
+    assert "sample.<wbr>top_<wbr>k" in lines.breaks(table)
+    assert lines.breaks(name) == name
+
+
+def test_long_text_without_spaces_takes_no_time():
+    page = "a" * 1_000_000 + to_mathml("x") + "."
+    assert "mg-keep" in lines.keep(page)

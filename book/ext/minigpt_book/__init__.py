@@ -1,5 +1,6 @@
 """What the book needs beyond Jupyter Book, as one local Sphinx extension.
 
+lines.py      where a line of text may end
 mathml.py     LaTeX -> MathML while the book is built (no engine in a page)
 modules.py    the reference of the package, from its docstrings
 notebooks.py  what a notebook shows on its page, without changing the file
@@ -11,6 +12,7 @@ site.py       which scripts and styles a page loads, kept small
 """
 
 from . import (
+    lines,
     mathfont,
     mathml,
     modules,
@@ -26,6 +28,7 @@ from . import (
 def setup(app):
     """Register every part with Sphinx."""
     for part in (
+        lines,
         mathfont,
         mathml,
         modules,

@@ -67,6 +67,7 @@ def tidy(math):
     """Turn what latex2mathml writes into what browsers draw well."""
     for node in math.iter():
         node.text = html.unescape(node.text) if node.text else node.text
+        plain_words(node)
         style_table(node)
         join_word(node)
         join_number(node)
@@ -76,6 +77,14 @@ def tidy(math):
     for node in math.iter():
         space_functions(node)
         mark_signs(node)
+
+
+def plain_words(node):
+    r"""Show \text{block\_size} without its stroke, and set … as a letter."""
+    if node.tag == "mtext" and node.text:
+        node.text = re.sub(r"\\([_%&#$])", r"\1", node.text)
+    if node.tag == "mo" and node.text in ("…", "⋯"):
+        node.tag = "mi"
 
 
 def style_table(node):
@@ -131,16 +140,21 @@ def close_up(node):
 
 
 def space_functions(node):
-    r"""Leave the thin gap of TeX after \ln and its like, before a letter."""
+    r"""Leave the thin gaps of TeX around \ln and its like, beside letters."""
     if node.tag in (*SCRIPTS, "mfrac", "mroot"):
         return  # the children stand in places, not in a row
     children = list(node)
     for place in range(len(children) - 1, 0, -1):
-        name, after = children[place - 1], children[place]
-        name = name[0] if name.tag in SCRIPTS and len(name) else name
-        is_name = name.tag == "mi" and len(name.text or "") > 1
-        if is_name and after.tag not in ("mo", "mspace"):
+        pair = children[place - 1 : place + 1]
+        named = any(is_name(child) for child in pair)
+        if named and not any(c.tag in ("mo", "mspace") for c in pair):
             node.insert(place, ET.Element("mspace", width="0.167em"))
+
+
+def is_name(node):
+    """Whether it is the name of a function, or one with an index."""
+    name = node[0] if node.tag in SCRIPTS and len(node) else node
+    return name.tag == "mi" and len(name.text or "") > 1
 
 
 def mark_signs(node):

@@ -12,6 +12,8 @@ from .notebooks import VIEW
 
 logger = logging.getLogger(__name__)
 
+WIDE = 650  # pixels: more are several panels, too small on a phone
+
 
 class FigureText(SphinxPostTransform):
     """Give each figure the alt text that stands beside it as text/plain."""
@@ -96,8 +98,10 @@ def visit_image(translator, node):
         return
     name = translator.builder.images.get(node["uri"])
     source = f"{translator.builder.imgpath}/{name}" if name else node["uri"]
+    width = int(str(node["width"]).removesuffix("px"))
+    wide = f' mg-wide" style="--mg-width: {width}px' if width > WIDE else ""
     translator.body.append(
-        f'<img class="mg-figure" src="{html.escape(source)}"'
+        f'<img class="mg-figure{wide}" src="{html.escape(source)}"'
         f' alt="{html.escape(node["alt"])}" loading="lazy" decoding="async"'
         f' width="{node["width"]}" height="{node["height"]}">\n'
     )
