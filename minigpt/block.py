@@ -53,7 +53,7 @@ def standardize(x, eps=1e-5):
 
 
 class LayerNorm(nn.Module):
-    """(…, C) -> (…, C): standardize each token, then scale and shift.
+    """(…, C) -> (…, C): standardise each token, then scale and shift.
 
     Equal to `standardize(x, eps) * weight + bias`, in one pass.
 

@@ -106,7 +106,7 @@ def check_layer_norm(t):
     t.same(
         got,
         flat * w + b,
-        "standardized, scaled, shifted",
+        "standardised, scaled, shifted",
         given=given,
         mistakes={
             "scale and shift are missing": flat,
@@ -349,8 +349,8 @@ EXERCISES = [
         "LayerNorm.forward",
         check_layer_norm,
         (
-            "F.layer_norm does all of it; or standardize, times weight, plus "
-            "bias.",
+            "F.layer_norm does all of it; or standardize(x, eps), times weight, "
+            "plus bias.",
             "F.layer_norm(x, shape, weight, bias, eps): the shape is "
             "x.shape[-1:], and a bias of None is allowed.",
         ),

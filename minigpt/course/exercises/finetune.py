@@ -142,7 +142,7 @@ def check_lora(t):
     t.true(
         isinstance(B, nn.Parameter),
         "B is a parameter",
-        "B must be an nn.Parameter, or no optimizer will find it",
+        "B must be an nn.Parameter, or no optimiser will find it",
         given=given, expected="an nn.Parameter", got=type(B).__name__,
     )  # fmt: skip
     t.same(

@@ -677,7 +677,7 @@ EXERCISES = [
         "inverse_sqrt",
         check_rate,
         (
-            "Two lines cross where n is warmup; which of them is lower "
+            "Two lines cross where the warm-up ends; which of them is lower "
             "before, and which after?",
             "n_embd**-0.5 * min(n**-0.5, n * warmup**-1.5).",
         ),
