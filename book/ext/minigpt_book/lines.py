@@ -2,7 +2,7 @@
 
 A formula stays with the bracket before and the comma behind it, a shape such
 as (B, T) stays whole, and long names in tables may break at their dots and
-underscores where a screen is narrow.
+underscores where a screen is narrow, and signatures at their bracket.
 """
 
 import re
@@ -66,9 +66,16 @@ def breaks(body):
     return TABLE.sub(lambda table: NAME.sub(name, table[0]), body)
 
 
+def signatures(body):
+    """Offer a place to break before a name and after its bracket."""
+    body = body.replace('<span class="sig-name', '<wbr><span class="sig-name')
+    bracket = '<span class="sig-paren">(</span>'
+    return body.replace(bracket, f"{bracket}<wbr>")
+
+
 def on_page(app, pagename, templatename, context, doctree):
     if context.get("body"):
-        context["body"] = breaks(keep(context["body"]))
+        context["body"] = signatures(breaks(keep(context["body"])))
 
 
 def setup(app):

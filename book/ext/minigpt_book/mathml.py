@@ -80,11 +80,13 @@ def tidy(math):
 
 
 def plain_words(node):
-    r"""Show \text{block\_size} without its stroke, and set … as a letter."""
+    r"""Show \text{block\_size} without its stroke; … is a letter, : a sign."""
     if node.tag == "mtext" and node.text:
         node.text = re.sub(r"\\([_%&#$])", r"\1", node.text)
     if node.tag == "mo" and node.text in ("…", "⋯"):
         node.tag = "mi"
+    if node.tag == "mo" and node.text == ":":  # as in {s : s < t}
+        node.attrib.update(lspace="0.278em", rspace="0.278em")
 
 
 def style_table(node):

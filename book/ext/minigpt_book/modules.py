@@ -4,11 +4,16 @@ Signatures and docstrings come from the package through autodoc; which modules
 there are, and the chapter of each, from the notebooks that are in the book.
 """
 
+import importlib
 from pathlib import Path
 
+import minigpt.viz
 from minigpt.course.notebooks import module_name, read
+from minigpt.viz import palette
+from minigpt.viz.base import Widget
 
 PAGE = "book/api"
+VIZ = Path(minigpt.viz.__file__).parent
 SECTION = """
 ## minigpt.{module}
 
@@ -19,6 +24,46 @@ From [{title}](../{docname}.ipynb).
    :members:
 ```
 """
+AROUND = """
+## minigpt.run and minigpt.viz
+
+Written by hand, not exported by a chapter. What the chapters take from them:
+
+```{{eval-rst}}
+.. autofunction:: minigpt.run.export.load_model
+.. autofunction:: minigpt.viz.show
+.. autofunction:: minigpt.viz.ladder
+{widgets}
+```
+
+`minigpt.viz.palette` is a dictionary of the colours that figures, widgets and
+pages share: {colours}. The commands are described by
+`python -m minigpt --help`.
+"""
+
+
+def around():
+    """The section of what is written by hand: functions, widgets, colours."""
+    classes = sorted(
+        f"{module}.{widget.__name__}"
+        for module, widget in map(widget_of, VIZ.glob("*.py"))
+        if widget
+    )
+    return AROUND.format(
+        widgets="\n".join(f".. autoclass:: {name}" for name in classes),
+        colours=", ".join(palette),
+    )
+
+
+def widget_of(path):
+    """minigpt/viz/x.py -> ("minigpt.viz.x", its widget's class or None)."""
+    name = f"minigpt.viz.{path.stem}"
+    module = importlib.import_module(name)
+    for found in vars(module).values():
+        is_widget = isinstance(found, type) and issubclass(found, Widget)
+        if is_widget and found.__module__ == name and found is not Widget:
+            return name, found
+    return name, None
 
 
 def on_source(app, docname, source):
@@ -37,6 +82,7 @@ def on_source(app, docname, source):
         title = notebook.cells[0].source.split("\n")[0].lstrip("# ")
         chapter = "chapter " + title.replace(". ", ", ", 1)
         source[0] += SECTION.format(module=module, docname=name, title=chapter)
+    source[0] += around()
 
 
 def setup(app):
