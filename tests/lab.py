@@ -2,7 +2,7 @@
 
 `lab_page(notebook)` opens a notebook in JupyterLab, with every other host
 refused; `run()` runs it and `widget(name)` waits for a widget.
-`stored(view)` is a notebook that shows a widget and holds its state.
+`stored(*views)` is a notebook that shows widgets and holds their state.
 """
 
 import base64
@@ -34,22 +34,29 @@ THEME = """(theme) => window.jupyterapp.commands.execute(
     'apputils:change-theme', { theme })"""
 
 
-def stored(view):
-    """A notebook that shows `view`, with its state, as if it had been run."""
+def stored(*views):
+    """A notebook that shows widgets, with their state, as if it had run."""
     from ipywidgets import embed
 
-    state = embed.dependency_state([view], drop_defaults=False)
+    state = embed.dependency_state(views, drop_defaults=False)
+    nb = new_notebook(
+        cells=[_shown(view, n) for n, view in enumerate(views, 1)],
+        metadata={"kernelspec": KERNEL},
+    )
+    nb.metadata["widgets"] = {
+        STATE: {"state": json.loads(json.dumps(state)), **VERSION}
+    }
+    return nb
+
+
+def _shown(view, n):
+    """The n-th cell of a notebook, which shows `view`."""
     data, metadata = view._repr_mimebundle_()
     if "image/png" in data:  # IPython does so when it displays
         data["image/png"] = base64.b64encode(data["image/png"]).decode()
     data[VIEW] = {"model_id": view.model_id, **VERSION}
     output = new_output("display_data", data=data, metadata=metadata)
-    cell = new_code_cell("view", execution_count=1, outputs=[output])
-    nb = new_notebook(cells=[cell], metadata={"kernelspec": KERNEL})
-    nb.metadata["widgets"] = {
-        STATE: {"state": json.loads(json.dumps(state)), **VERSION}
-    }
-    return nb
+    return new_code_cell("view", execution_count=n, outputs=[output])
 
 
 def notebook(source):

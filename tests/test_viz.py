@@ -219,10 +219,23 @@ def test_numbers_arrive_unchanged(js, dtype, values):
     assert np.array_equal(got, np.array(values, dtype=dtype).astype(float))
 
 
-def test_every_float16_arrives_unchanged(js):
+EVERY_FLOAT16 = """() => {
+  const all = new Float64Array(65536).map((_, bits) => mgFloat16(bits));
+  const bytes = Array.from(new Uint8Array(all.buffer));
+  return btoa(bytes.map((b) => String.fromCharCode(b)).join(""));
+}"""
+
+
+def test_every_float16_is_that_of_numpy(js):
+    """All 65,536: subnormal, infinite, not a number, and both zeros."""
+    got = np.frombuffer(base64.b64decode(js(EVERY_FLOAT16)), "<f8")
     every = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    every = every[~np.isnan(every)].reshape(2, -1)
-    assert np.array_equal(unpack(js, pack(every)), every.astype(float))
+    assert np.array_equal(got, every.astype(float), equal_nan=True)
+    number = ~np.isnan(every)
+    assert number.sum() == 2**16 - 2 * 1023
+    assert np.array_equal(np.signbit(got[number]), np.signbit(every[number]))
+    values = every[[1, 0x3FF, 0x8001, 0x7BFF, 0x7C00]]  # and on the way there
+    assert np.array_equal(unpack(js, pack(values)), values.astype(float))
 
 
 def test_a_lower_triangle_arrives_with_nothing_above(js):
@@ -248,7 +261,8 @@ STRANGE = [
     ("\U0001f600" * 3, "\U0001f600" * 3),
     ("<b>&", "<b>&"),
     ("abcdefghijklm", "abcdefghijk…"),
-    ("", ""),
+    ("", "∅"),
+    ("e" + "\u0301" * 6, "e" + "\u0301" * 4 + "◌" + "\u0301" * 2),
 ]
 
 

@@ -108,28 +108,34 @@ def _cast(array, dtype):
     return small
 
 
-def visible(text, longest=12):
+def visible(text, longest=12, keep=""):
     """Text -> text that can be seen: `" a\\n"` -> `"·a↵"`.
 
     Spaces, line ends, control characters and direction marks get a sign, a
-    combining mark without a letter gets a circle, a long token is cut.
+    combining mark that no letter carries (one carries four) gets a circle, a
+    long token is cut, none is `∅`. What stands in `keep` stays as it is.
     """
     cut = len(text) > longest
-    shown, holds = "", False
+    shown, holds = "", 0  # how many more marks the letter before can carry
     for c in text[: longest - 1] if cut else text:
         hidden = c != " " and unicodedata.category(c) in HIDDEN
-        if c in SIGNS:
-            shown += SIGNS[c]
+        mark = unicodedata.category(c)[0] == "M"
+        sign = c if c in keep else SIGNS.get(c)
+        if sign:
+            shown += sign
         elif ord(c) < 32:
             shown += chr(0x2400 + ord(c))
         elif hidden:
             shown += f"⟨{ord(c):04X}⟩"
-        elif unicodedata.category(c)[0] == "M" and not holds:
+        elif mark and not holds:
             shown += "◌" + c
         else:
             shown += c
-        holds = c not in SIGNS and ord(c) >= 32 and not hidden
-    return shown + "…" if cut else shown
+        if sign or ord(c) < 32 or hidden:
+            holds = 0
+        else:
+            holds = (holds if mark and holds else 4 if mark else 5) - 1
+    return shown + "…" if cut else shown or "∅"  # an empty token
 
 
 def html_table(caption, header, rows):

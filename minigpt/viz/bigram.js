@@ -48,18 +48,19 @@ function bars(frame, names, row, prob) {
 function makeWalk({ tokens, table, totals }, start, onStep) {
   const text = mgEl("div", { class: "mg-walk", role: "log",
     "aria-label": "the walk" });
+  const walked = (i) => mgVisible(tokens[i], 60, " \n");
   let random = randomNumbers(1);
   let last = start();
   function again() {
     random = randomNumbers(1);
     last = start();
-    text.textContent = tokens[last];
+    text.textContent = walked(last);
   }
   function go(n) {
     for (let i = 0; i < n; i += 1) {
       const next = drawFrom(table[last], totals[last], random());
       if (next < 0) break;
-      text.append(tokens[next]);
+      text.append(walked(next));
       onStep(last, next);
       last = next;
     }

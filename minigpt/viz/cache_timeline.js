@@ -150,7 +150,7 @@ export default {
         row.map((text, i) => mgEl(i ? "td" : "th", i ? {} : { scope: "row" },
           text)))))));
       readout.set(timelineSentence(d));
-      logits.textContent = timelineLogits(d);
+      logits.replaceChildren(...mgSentence(timelineLogits(d)));
     }
 
     const { root, dispose } = mgWidget(el, { label: "Cache timeline",

@@ -60,7 +60,7 @@ function mgStepper({ label, min, max, value, onInput, format = String }) {
     if (!quiet) onInput(v);
   }
   set(value, true);
-  const el = mgEl("div", { class: "mg-bar" },
+  const el = mgEl("div", { class: "mg-bar mg-stepper" },
     mgEl("span", {}, label), back, range, next, output);
   return { el, set, range, get value() { return Number(range.value); } };
 }
@@ -166,25 +166,29 @@ function mgUnpack({ dtype, shape, lower, data: view }) {
 
 const mgSigns = { " ": "·", "\n": "↵", "\t": "→", "\u00a0": "⍽", "\x7f": "␡" };
 
-// Text as it can be seen; the same as visible() in base.py.
-function mgVisible(text, longest = 12) {
-  const points = Array.from(text);
+// Text as it can be seen; the same as visible() in base.py. The characters in
+// `keep` stay as they are: " " in a line of prose, " \n" in a passage.
+function mgVisible(text, longest = 12, keep = "") {
+  const points = Array.from(text.slice(0, 2 * longest + 2));
   const cut = points.length > longest;
   let shown = "";
-  let holds = false; // does the character before carry a combining mark?
+  let holds = 0; // how many more marks the letter before can carry
   for (const c of cut ? points.slice(0, longest - 1) : points) {
     const code = c.codePointAt(0);
     const hex = code.toString(16).toUpperCase().padStart(4, "0");
     const hidden = /^[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Co}\p{Cn}]$/u.test(c)
       || (/^\p{Zs}$/u.test(c) && c !== " ");
-    if (mgSigns[c]) shown += mgSigns[c];
+    const mark = /^\p{M}$/u.test(c);
+    const sign = keep.includes(c) ? c : mgSigns[c];
+    if (sign) shown += sign;
     else if (code < 32) shown += String.fromCodePoint(0x2400 + code);
     else if (hidden) shown += `⟨${hex}⟩`;
-    else if (/^\p{M}$/u.test(c) && !holds) shown += `◌${c}`;
+    else if (mark && !holds) shown += `◌${c}`;
     else shown += c;
-    holds = !mgSigns[c] && code >= 32 && !hidden;
+    if (sign || code < 32 || hidden) holds = 0;
+    else holds = (mark && holds ? holds : mark ? 4 : 5) - 1;
   }
-  return cut ? `${shown}…` : shown;
+  return cut ? `${shown}…` : shown || "∅"; // an empty token
 }
 
 function mgToken(text, longest = 12) {
@@ -304,14 +308,23 @@ function mgRovingGrid(frame, cells,
   return { move };
 }
 
+// Letters that are read from the right, each run in an element of its own, so
+// that the words and numbers beside it stay where they are.
+const mgFromRight = /([\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+)/;
+
+function mgSentence(text) {
+  return text.split(mgFromRight).map((part, i) => (
+    i % 2 ? mgEl("bdi", {}, part) : part));
+}
+
 // The line that says what is under the cursor. With { quiet: true } a screen
 // reader is not told (the pointer moves too fast for that).
 function mgReadout(first = "") {
   const el = mgEl("p", { class: "mg-readout", role: "status",
-    "aria-live": "polite" }, first);
+    "aria-live": "polite" }, mgSentence(first));
   function set(text, { quiet = false } = {}) {
     el.setAttribute("aria-live", quiet ? "off" : "polite");
-    if (el.textContent !== text) el.textContent = text;
+    if (el.textContent !== text) el.replaceChildren(...mgSentence(text));
   }
   return { el, set };
 }
@@ -376,7 +389,8 @@ function mgHeatMap(options) {
   }
 
   function layout() {
-    const long = (texts) => Math.max(1, ...texts.map((t) => Array.from(t).length));
+    const long = (texts) => Math.min(14, Math.max(1,
+      ...texts.map((t) => Array.from(t).length))); // the rest is cut off
     const up = long(o.cols) > 2;
     box.left = 10 + 7.5 * long(o.rows);
     box.top = up ? 10 + 7.5 * long(o.cols) : 20;

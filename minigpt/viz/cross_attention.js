@@ -52,8 +52,9 @@ export default {
 
     const headName = (h) => (h === "mean" ? "mean of all heads"
       : `layer ${Math.floor(h / H)}, head ${h % H}`);
-    const title = () => `${headName(state.head)}: ${targets[state.text].join(
-      "")} from ${sources[state.text].join("")}`;
+    const whole = (tokens) => mgVisible(tokens.join(""), 60, " ");
+    const title = () => `${headName(state.head)}: ${
+      whole(targets[state.text])} from ${whole(sources[state.text])}`;
 
     const map = mgHeatMap({ label: "", ...names(), at: weight,
       scale: (w) => Math.sqrt(Math.min(1, w)), minCell: 12,
@@ -113,7 +114,7 @@ export default {
     }
 
     function show() {
-      heading.textContent = title();
+      heading.replaceChildren(...mgSentence(title()));
       state.t = Math.min(state.t, targets[state.text].length - 1);
       state.s = Math.min(state.s, sources[state.text].length - 1);
       if (!state.drawn) return;
@@ -124,7 +125,7 @@ export default {
     }
 
     const pick = mgSelect({ label: "text",
-      options: sources.map((s, i) => [String(i), s.join("")]), value: "0",
+      options: sources.map((s, i) => [String(i), whole(s)]), value: "0",
       onChange: (v) => {
         state.text = Number(v);
         state.held = false;

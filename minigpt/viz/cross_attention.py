@@ -5,7 +5,7 @@ import numpy as np
 import torch
 import traitlets
 
-from minigpt.viz.base import Widget, pack, packed
+from minigpt.viz.base import Widget, pack, packed, visible
 
 
 class CrossAttentionMap(Widget):
@@ -71,7 +71,8 @@ class CrossAttentionMap(Widget):
 
 def _plain(tokens):
     """Texts that matplotlib neither cuts nor takes for mathematics."""
-    return [t.replace("$", r"\$") if t.strip() else "·" for t in tokens]
+    shown = [visible(t, keep=" ") if not t.isspace() else "·" for t in tokens]
+    return [t.replace("$", r"\$") for t in shown]
 
 
 def _maps(weights):

@@ -52,7 +52,8 @@ function historySentence(d, state) {
 
 export default {
   render({ model, el }) {
-    const d = { points: model.get("points"), names: model.get("names"),
+    const d = { points: model.get("points"),
+      names: model.get("names").map((name) => mgVisible(name, 40, " ")),
       chance: model.get("chance"), scores: mgUnpack(model.get("scores")) };
     const [N, P, L, H] = d.scores.shape;
     // the ramp and the curves end at the largest score of the run
@@ -119,7 +120,7 @@ export default {
       historyPaint(canvas, root, d, state);
       readout.set(historySentence(d, state));
       const said = d.points[state.point].text;
-      text.replaceChildren(mgEl("bdi", {}, said || ""));
+      text.replaceChildren(mgEl("bdi", {}, mgVisible(said || "", 1000, " \n")));
       text.hidden = !said;
       table.refresh();
     }

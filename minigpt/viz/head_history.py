@@ -3,7 +3,7 @@
 import torch
 import traitlets
 
-from minigpt.viz.base import Widget, html_table, pack, packed
+from minigpt.viz.base import Widget, html_table, pack, packed, visible
 
 
 class HeadHistory(Widget):
@@ -70,5 +70,5 @@ class HeadHistory(Widget):
                 best = self._values[n, p].max()
                 row.append(f"{i // H}.{i % H}: {best:.2f}")
             rows.append(row)
-        header = ["step", *self.names]
+        header = ["step", *(visible(n, 40, " ") for n in self.names)]
         return html_table("Best head (layer.head) and score", header, rows)

@@ -66,7 +66,7 @@ export default {
     const table = mgTableButton(() => ({
       caption: "The recorded points", header: ["steps", "held-out loss", "text"],
       rows: points().map((p) => [String(p.step), brief(p.loss),
-        mgVisible(p.text, 400)]),
+        p.text && mgVisible(p.text, 400)]),
     }));
 
     const points = () => model.get("points");
@@ -140,7 +140,7 @@ export default {
       panels.forEach(paint);
       const place = points()[shown()];
       text.replaceChildren(...(place && place.text ? [mgEl("bdi", {},
-        place.text)] : []));
+        mgVisible(place.text, 1000, " \n"))] : []));
       text.hidden = !(place && place.text);
       readout.set(say(), { quiet });
       table.refresh();
@@ -165,18 +165,19 @@ export default {
         value: shown(), onInput: go,
         format: (i) => `step ${points()[i].step}` });
       spot.replaceChildren(stepper.el);
-      const tokens = model.get("tokens");
+      const tokens = model.get("tokens").map((text) => mgVisible(text));
       if (!tokens.length) return;
+      const whose = `attention of ${mgVisible(model.get("head"), 40, " ")}`;
       if (!map) {
-        map = mgHeatMap({ label: `attention of ${model.get("head")}`,
+        map = mgHeatMap({ label: whose,
           rows: tokens, cols: tokens, at: weight, maxCell: 18,
           describe: (r, c) => (c > r
             ? `${tokens[r]} cannot see ${tokens[c]}, which comes later`
             : `${tokens[r]} looks at ${tokens[c]}: ${
               weight(r, c).toFixed(3)}`) });
       }
-      spot.append(mgEl("p", { class: "mg-title" },
-        `attention of ${model.get("head")}`), map.el, map.readout.el);
+      spot.append(mgEl("p", { class: "mg-title" }, whose), map.el,
+        map.readout.el);
     }
 
     function onkeydown(event) {

@@ -75,7 +75,8 @@ class LiveCurve(Widget):
 
     def describe(self):
         """One sentence that holds for every run of this length."""
-        with_head = f", and the attention of {self.head}" if self.head else ""
+        head = f", and the attention of {visible(self.head, 40, ' ')}"
+        with_head = head if self.head else ""
         return (
             f"Training curves over {self.steps} steps: loss, learning rate "
             f"and gradient norm, with {len(self.points)} points that show "

@@ -1,6 +1,7 @@
 // The words after each merge, one step at a time. Python has computed all.
 
 const PAUSE = 1200; // milliseconds between the steps while it plays
+const CHIPS = 60; // tokens of a word that are drawn
 
 function mergedToken(step) {
   return step.merged ? step.merged[0] + step.merged[1] : null;
@@ -16,9 +17,11 @@ function sayStep(steps, place) {
 }
 
 function wordRow(tokens, times, fresh) {
-  const chips = tokens.map((token) => mgEl("span", {
+  const chips = tokens.slice(0, CHIPS).map((token) => mgEl("span", {
     class: token === fresh ? "mg-chip mg-chip-new" : "mg-chip",
   }, mgToken(token)));
+  const more = tokens.length - chips.length;
+  if (more) chips.push(mgEl("span", { class: "mg-soft" }, `… ${more} more`));
   return mgEl("li", { class: "mg-word" }, mgEl("span", { class: "mg-chips" },
     chips), mgEl("span", { class: "mg-soft" }, ` × ${times}`));
 }

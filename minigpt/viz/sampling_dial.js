@@ -97,6 +97,7 @@ function dialLines(d) {
   const sum = (list) => rest.reduce((total, i) => total + list[i], 0);
   const kept = rest.some((i) => !d.cutBy[i]);
   return [...lines, { name: `the other ${rest.length} tokens`, id: "",
+    brief: "the rest",
     model: sum(d.model), after: sum(d.after), drawn: sum(d.counts),
     cut: kept ? "" : "the knobs" }];
 }
@@ -129,7 +130,8 @@ function dialRow(d, line, widest) {
     mgEl("div", { class: "mg-dial-share", hidden: !line.drawn,
       style: { left: wide(share) } }));
   const cell = mgEl("div", { class: "mg-dial-cell", role: "gridcell" },
-    mgEl("bdi", { class: "mg-token mg-dial-name" }, line.name), bar,
+    mgEl("bdi", { class: "mg-token mg-dial-name" }, line.brief ?? line.name),
+    bar,
     mgEl("span", { class: "mg-dial-number" },
       line.cut ? "cut" : percent(line.after)),
     mgEl("span", { class: "mg-dial-number" }, String(line.drawn)));

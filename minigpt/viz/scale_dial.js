@@ -142,10 +142,10 @@ export default {
         format: (i) => scaleSay(stops[key][i]),
         onInput: (i) => { c[key] = stops[key][i]; draw(); } })]));
     const preset = mgSelect({ label: "model", value: 0,
-      options: models.map(({ name }, i) => [i, name]),
+      options: models.map(({ name }, i) => [i, mgVisible(name, 40, " ")]),
       onChange: (i) => take(models[i]) });
     const machine = mgSelect({ label: "device (FLOPs a second)", value: 0,
-      options: machines.map(([name], i) => [i, name]),
+      options: machines.map(([name], i) => [i, mgVisible(name, 40, " ")]),
       onChange: (i) => { c.peak = machines[i][1]; draw(); } });
     const bias = mgSelect({ label: "biases", value: 1,
       options: [[1, "with"], [0, "without"]],

@@ -3,7 +3,7 @@
 import traitlets
 
 from minigpt.scale import estimate
-from minigpt.viz.base import Widget, html_table
+from minigpt.viz.base import Widget, html_table, visible
 
 # the values that the sliders stop at, besides those of the models
 STOPS = {
@@ -68,7 +68,7 @@ class ScaleDial(Widget):
 
     def describe(self):
         """One sentence: which models one can begin with."""
-        names = ", ".join(m["name"] for m in self.models)
+        names = ", ".join(visible(m["name"], 40, " ") for m in self.models)
         return (
             "Parameters, operations, training time and memory of a GPT, with "
             f"a slider for each number of its configuration, from {names}."
@@ -85,7 +85,7 @@ class ScaleDial(Widget):
             fixed = e["weights"] + e["gradients"] + e["moments"]
             rows.append(
                 [
-                    name,
+                    visible(name, 40, " "),
                     f"{e['parameters']:,}",
                     f"{tokens:.3g}",
                     f"{e['pf_days']:.3g}",
