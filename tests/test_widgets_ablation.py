@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lab import notebook, stored
+from lab import notebook
 
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.lens import ablated, ablation_costs, token_losses
@@ -164,14 +164,6 @@ def test_table_has_every_combination(opened):
         name, number = says(state, PROMPTS[1])[0]
         assert cells[-1] == f"{name.replace(' ', '·')} {number}"
     assert rows.first.locator("th").inner_text() == "nothing"
-
-
-def test_small_screen(widget_page):
-    visit = widget_page(stored(view()), viewport={"width": 360, "height": 700})
-    visit.scroll_through()
-    wide = "() => document.documentElement.scrollWidth"
-    assert visit.page.evaluate(wide) <= 360
-    assert visit.errors == []
 
 
 IN_LAB = f"""

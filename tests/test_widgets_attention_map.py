@@ -279,14 +279,6 @@ def test_a_map_that_is_not_causal(widget_page):
     assert visit.errors == []
 
 
-def test_on_a_narrow_screen_the_page_does_not_scroll_sideways(widget_page):
-    size = {"width": 360, "height": 740}
-    visit = widget_page(stored(view(H=12)), viewport=size)
-    widget(visit)
-    wide = "document.documentElement.scrollWidth"
-    assert visit.page.evaluate(wide) <= 360
-
-
 DRAWN = """() => performance.getEntriesByName(
     "mg-attention-map-draw").map(entry => entry.duration)"""
 

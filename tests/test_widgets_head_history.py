@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lab import notebook, stored
+from lab import notebook
 
 from minigpt.viz.head_history import HeadHistory
 
@@ -115,14 +115,6 @@ def test_table(opened):
         cells = rows.nth(i).locator("td").all_inner_texts()
         want = scores()["first"][:, i // 3, i % 3].tolist()
         assert [float(c) for c in cells] == pytest.approx(want, abs=0.0051)
-
-
-def test_small_screen(widget_page):
-    visit = widget_page(stored(view()), viewport={"width": 360, "height": 700})
-    visit.scroll_through()
-    wide = "() => document.documentElement.scrollWidth"
-    assert visit.page.evaluate(wide) <= 360
-    assert visit.errors == []
 
 
 IN_LAB = f"""

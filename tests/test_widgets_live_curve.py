@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lab import IDLE, notebook, stored
+from lab import IDLE, notebook
 from test_run import TINY, some_text
 
 from minigpt.run import Train, loop
@@ -15,7 +15,6 @@ from minigpt.viz.live_curve import LiveCurve
 
 LABEL = "Training run"
 TOKENS = ["the", "·cat", "·sat"]
-HOSTILE = '<img src=x onerror="document.title=1"> <b>bold</b>'
 IN_LAB = """
 import time
 from IPython.display import display
@@ -32,16 +31,16 @@ view.finish()
 """
 
 
-def run(text="After {} steps it writes this."):
+def view():
     """Thirty steps of made-up losses, three points with attention."""
-    view = LiveCurve(30, tokens=TOKENS, head="layer 0, head 1")
+    made = LiveCurve(30, tokens=TOKENS, head="layer 0, head 1")
     for step in range(30):
-        view.update(step, 3 - step / 20, 0.01 * step, 1 + step)
+        made.update(step, 3 - step / 20, 0.01 * step, 1 + step)
     for i, step in enumerate((0, 10, 30)):
         maps = np.tril(np.full((3, 3), 0.25 * (i + 1)))
-        view.point(step, 3.5 - i, text.format(step), maps)
-    view.finish()
-    return view
+        made.point(step, 3.5 - i, f"After {step} steps it writes this.", maps)
+    made.finish()
+    return made
 
 
 # --- what Python keeps -------------------------------------------------------
@@ -53,7 +52,7 @@ def curve(view):
 
 
 def test_every_update_is_kept_and_numbered_from_one():
-    rows = curve(run())
+    rows = curve(view())
     assert rows.shape == (4, 30)
     assert rows[0].tolist() == list(range(1, 31))
     assert rows[1, 10] == pytest.approx(2.5)
@@ -84,13 +83,13 @@ def test_a_loss_that_is_no_number_travels_as_nothing():
 
 
 def test_the_stand_in_says_and_draws_what_there_is():
-    view = run()
-    assert view.describe() == (
+    made = view()
+    assert made.describe() == (
         "Training curves over 30 steps: loss, learning rate and gradient "
         "norm, with 3 points that show held-out loss and text, and the "
         "attention of layer 0, head 1."
     )
-    lines = view.fallback().axes[0].lines
+    lines = made.fallback().axes[0].lines
     assert lines[1].get_ydata().tolist() == [3.5, 2.5, 1.5]
 
 
@@ -110,14 +109,6 @@ def test_of_run_shows_what_a_run_recorded(tmp_path):
 
 
 # --- on a page ---------------------------------------------------------------
-
-
-@pytest.fixture(params=["light", "dark"])
-def opened(request, widget_page):
-    visit = widget_page(stored(run()), color_scheme=request.param)
-    visit.scroll_through()
-    yield visit
-    assert visit.errors == [] and visit.foreign == []
 
 
 def box(visit):
@@ -190,26 +181,6 @@ def test_the_table_holds_the_points(opened):
     root.get_by_role("button", name="show as table").click()
     cells = root.locator("tbody tr").last.locator("td").all_inner_texts()
     assert cells == ["1.5", visible("After 30 steps it writes this.", 99)]
-
-
-def test_texts_stay_text(widget_page):
-    visit = widget_page(stored(run(HOSTILE)))
-    visit.scroll_through()
-    root = box(visit)
-    assert root.locator(".mg-curve-text").inner_text() == HOSTILE
-    root.get_by_role("button", name="show as table").click()
-    assert root.locator("img, b").count() == 0
-    assert visit.page.title() != "1"
-
-
-def test_it_fits_a_phone(widget_page):
-    visit = widget_page(
-        stored(run("x" * 300)), viewport={"width": 320, "height": 640}
-    )
-    visit.scroll_through()
-    wide = "() => document.documentElement.scrollWidth - innerWidth"
-    assert visit.page.evaluate(wide) <= 0
-    assert visit.errors == [] and visit.foreign == []
 
 
 # --- in JupyterLab -----------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lab import notebook, stored
+from lab import notebook
 
 from minigpt.viz.logit_lens import LogitLens
 
@@ -124,14 +124,6 @@ def test_views_and_table(opened):
     q = p[0, 1].max().item()
     favourite = f"<b>{p[0, 1].argmax()} {percent(q)}"
     assert rows.nth(1).locator("td").first.inner_text() == favourite
-
-
-def test_small_screen(widget_page):
-    visit = widget_page(stored(view()), viewport={"width": 360, "height": 700})
-    visit.scroll_through()
-    wide = "() => document.documentElement.scrollWidth"
-    assert visit.page.evaluate(wide) <= 360
-    assert visit.errors == []
 
 
 IN_LAB = """

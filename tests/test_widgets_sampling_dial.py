@@ -187,19 +187,6 @@ def test_rows_by_keyboard_and_mouse(opened):
     assert root.locator(".mg-dial-cut").count() == 20
 
 
-def test_tokens_stay_text(opened):
-    root = opened.page.locator(f'section.mg[aria-label="{NAME}"]')
-    assert root.locator("select option").first.inner_text() == (
-        "first·<b>text</b>"
-    )
-    assert root.locator("b, i").count() == 0
-    paper, ink = root.evaluate(
-        "el => [getComputedStyle(el).backgroundColor,"
-        " getComputedStyle(el).color]"
-    )
-    assert paper != ink
-
-
 IN_LAB = """
 import torch
 from minigpt.viz.sampling_dial import SamplingDial

@@ -9,6 +9,7 @@ import html
 import inspect
 import linecache
 import sys
+import unicodedata
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -54,14 +55,16 @@ class Result:
                 f"      expected  {e.expected}",
                 f"      got       {e.got}",
             ]
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
     @property
     def _mark(self) -> str:
         return "…" if self.status == "not attempted" else "✗"
 
     def _repr_html_(self) -> str:
-        safe = html.escape
+        def safe(text):
+            return html.escape(printable(text))
+
         items = [f"<li>✓ {safe(x)}</li>" for x in self.holds]
         if self.cause:
             cause = f"<strong>{safe(self.cause)}</strong>"
@@ -76,10 +79,28 @@ class Result:
             rows = f"<table><tbody>{rows}</tbody></table>"
         style = "list-style:none;padding-left:1em"
         return (
-            f'<div class="mg-check" role="status" data-status="{self.status}">'
+            f'<div class="mg-check" role="status" data-status="{self.status}" '
+            'style="overflow-wrap:anywhere">'
             f"<p><code>{safe(self.id)}</code>: {self.status}</p>"
             f'<ul style="{style}">{"".join(items)}</ul>{rows}</div>'
         )
+
+
+def printable(text: str) -> str:
+    """Text of which all can be seen: a tab becomes a backslash and a t.
+
+    A combining mark that no letter carries (one carries four) gets a circle.
+    """
+    shown, room = "", 0  # how many more marks the letter before can carry
+    for c in text:
+        if not c.isprintable() and c != "\n":
+            c = c.encode("unicode_escape").decode()
+        elif unicodedata.category(c)[0] == "M":
+            c, room = (c, room - 1) if room else ("◌" + c, 3)
+        else:
+            room = 4 * c.isalnum()
+        shown += c
+    return shown
 
 
 def check(
