@@ -1,9 +1,11 @@
 """What each modern part is worth: swap it in, train, compare.
 
     python benchmarks/modern.py
+    python benchmarks/modern.py --seconds 10
 
-Writes notebooks/results/modern_<corpus>.json for chapter 15, run by run; a
-run that the record holds already is skipped. The variants are those of the
+Writes notebooks/results/modern_<corpus>.json for chapter 15, run by run, or
+modern_<corpus>_10s.json for ten seconds; a run that the record holds already
+is skipped. The variants are those of the
 chapter: this file runs its cells tagged "variants". All have the same number
 of parameters within 3 % and the same seconds of processor time on one thread,
 so a slower variant takes fewer steps. Processor time hardly depends on what
@@ -134,8 +136,8 @@ class Arguments:
     only: tuple[str, ...] = ()
     """Names of variants; none means all of them."""
     seeds: tuple[int, ...] = (1, 2, 3)
-    seconds: float | None = None
-    """Other seconds than recorded, for a try; such a run is not recorded."""
+    seconds: float = Settings.seconds
+    """Of the processor, for each run; other seconds make another record."""
     fresh: bool = False
     """Train again what the record already holds."""
 
@@ -146,9 +148,12 @@ def main(a):
     order = chapter["VARIANTS"]
     if unknown := [how for how in a.only if how not in order]:
         raise SystemExit(f"--only must be among {order}, got {unknown}")
-    path = RESULTS / f"modern_{corpus.name}.json"
+    s = Settings(seconds=a.seconds)
+    other = "" if s == Settings() else f"_{a.seconds:g}s"
+    path = RESULTS / f"modern_{corpus.name}{other}.json"
     file = corpus.name if a.corpus == corpus.name else f"{corpus.name}.txt"
-    s = Settings(seconds=a.seconds) if a.seconds else Settings()
+    command = f"python benchmarks/modern.py --corpus {file}"
+    command += f" --seconds {a.seconds:g}" if other else ""
     ids, val = corpus.train, corpus.val[: s.held_out_tokens]
     made = set()
     for seed in a.seeds:
@@ -158,7 +163,7 @@ def main(a):
             runs = record.get("runs", []) if same else []
             done = {(r["part"], r["seed"]): r for r in runs}
             key = (how, seed)
-            if key in done and not (a.fresh or a.seconds):
+            if key in done and not a.fresh:
                 print(f"{how:14} seed {seed} recorded")
                 continue
             entry = run(
@@ -171,8 +176,6 @@ def main(a):
                 flush=True,
             )
             made.add(key)
-            if a.seconds:
-                continue
             done[key] = entry
             keys = [(h, n) for n in a.seeds for h in order]
             runs = [done[k] for k in keys if k in done]
@@ -181,7 +184,7 @@ def main(a):
                 {
                     "corpus": corpus.name,
                     "sha256": corpus.sha256,
-                    "command": f"python benchmarks/modern.py --corpus {file}",
+                    "command": command,
                     "date": today(),
                     "versions": versions(),
                     "settings": asdict(s),

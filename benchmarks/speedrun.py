@@ -151,7 +151,7 @@ class LeanAttention(nn.Module):
         B, T, C = x.shape
         qk, v = self.qkv(x).split([2 * C, C], dim=-1)
         qk = qk.view(B, T, 2 * self.n_head, -1)  # queries, then keys
-        qk = F.rms_norm(qk, qk.shape[-1:])
+        qk = F.rms_norm(qk, qk.shape[-1:], eps=1e-5)
         swapped = torch.cat(qk.chunk(2, dim=-1)[::-1], dim=-1)
         qk = qk * self.cos[:T] + swapped * self.sin[:T]
         q, k = qk.transpose(1, 2).chunk(2, dim=1)  # (B, H, T, D)
