@@ -159,6 +159,12 @@ def test_formulas_are_laid_out(site, visit):
         ".map(e => e.getBoundingClientRect().height)",
     )
     assert max(heights) > 1.8 * min(heights)
+    gaps = seen.page.eval_on_selector_all(
+        "msqrt",
+        "all => all.map(e => e.getBoundingClientRect().right"
+        " - e.firstElementChild.getBoundingClientRect().right)",
+    )
+    assert max(gaps) < 1  # the line over what is rooted ends with it
     loaded = "document.fonts.check('16px \"STIX Two Math subset\"', '√')"
     assert seen.page.evaluate(loaded)
 

@@ -88,9 +88,28 @@ def cut(font, letters):
     cutter = subset.Subsetter(options)
     cutter.populate(text="".join(sorted(letters)))
     cutter.subset(loaded)
+    narrow_roots(loaded)
     out = BytesIO()
     subset.save_font(loaded, out, options)
     return out.getvalue()
+
+
+def narrow_roots(font):
+    """Make the tall signs of a root as narrow as the small one.
+
+    Chromium leaves room for the widest of them behind every root.
+    """
+    variants, widths = font["MATH"].table.MathVariants, font["hmtx"]
+    root = font.getBestCmap()[ord("√")]
+    place = variants.VertGlyphCoverage.glyphs.index(root)
+    forms = variants.VertGlyphConstruction[place]
+    names = {form.VariantGlyph for form in forms.MathGlyphVariantRecord}
+    names |= {part.glyph for part in forms.GlyphAssembly.PartRecords}
+    for name in names - {root}:
+        outline = font["glyf"][name]
+        outline.coordinates.scale((widths[root][0] / widths[name][0], 1))
+        outline.recalcBounds(font["glyf"])
+        widths[name] = (widths[root][0], outline.xMin)
 
 
 def setup(app):
