@@ -60,7 +60,8 @@ class Speller:
     def _knows(self, word: str) -> bool:
         plain = re.sub("'s?$", "", word.replace("’", "'"))
         lower = plain.lower()
-        for form in {plain, lower} & self.own:
+        form = plain if plain in self.own else lower
+        if form in self.own:
             self.used.add(form)
             return True
         if lower in self.british:
