@@ -245,6 +245,14 @@ def test_names_may_break_in_tables_only():
     assert lines.breaks(name) == name
 
 
+def test_addresses_and_signatures_break_at_their_signs():
+    link = '<a href="https://a.org/b">https://a.org/b</a>'
+    assert ">https://a.org/<wbr>b<" in lines.addresses(link)
+    assert '"https://a.org/b"' in lines.addresses(link)
+    bracket = '<span class="sig-paren">(</span>'
+    assert lines.signatures(bracket) == f"{bracket}<wbr>"
+
+
 def test_long_text_without_spaces_takes_no_time():
     page = "a" * 1_000_000 + to_mathml("x") + "."
     assert "mg-keep" in lines.keep(page)

@@ -21,6 +21,7 @@ MATH = re.compile(
 )
 TABLE = re.compile(r"<table.*?</table>", re.DOTALL)
 NAME = re.compile(r'<span class="pre">[^<]*</span>')
+ADDRESS = re.compile(r"(?<=>)https?://[^<\s]*(?=</a>)")
 
 
 class WholeShapes(SphinxPostTransform):
@@ -66,6 +67,15 @@ def breaks(body):
     return TABLE.sub(lambda table: NAME.sub(name, table[0]), body)
 
 
+def addresses(body):
+    """Offer a place to break after each stroke of an address in the text."""
+
+    def strokes(match):
+        return re.sub(r"(?<=\w)/(?=\w)", "/<wbr>", match[0])
+
+    return ADDRESS.sub(strokes, body)
+
+
 def signatures(body):
     """Offer a place to break before a name and after its bracket."""
     body = body.replace('<span class="sig-name', '<wbr><span class="sig-name')
@@ -74,8 +84,9 @@ def signatures(body):
 
 
 def on_page(app, pagename, templatename, context, doctree):
-    if context.get("body"):
-        context["body"] = signatures(breaks(keep(context["body"])))
+    body = context.get("body")
+    if body:
+        context["body"] = addresses(signatures(breaks(keep(body))))
 
 
 def setup(app):
