@@ -104,6 +104,33 @@ def test_page_fits_a_phone(page, site, visit):
     assert wide <= 360
 
 
+MOVED = """() => new Promise((done) => {
+  const seen = [];
+  new PerformanceObserver((list) => seen.push(...list.getEntries()))
+    .observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(seen.filter((e) => !e.hadRecentInput)
+    .reduce((sum, e) => sum + e.value, 0)), 300);
+})"""
+CUT = """() => {
+  document.querySelectorAll("details").forEach((e) => { e.open = true; });
+  return [...document.querySelectorAll(".bd-article pre")]
+    .filter((e) => e.scrollWidth > e.clientWidth + 1)
+    .map((e) => e.textContent.slice(0, 60));
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("page", PAGES)
+def test_page_holds_still_and_shows_whole_lines(page, width, site, visit):
+    size = {"width": width, "height": 900}
+    seen = visit(site, f"{page}.html", viewport=size)
+    seen.scroll_through()
+    assert seen.page.evaluate(MOVED) < 0.05
+    if width == 1280:
+        assert not seen.page.evaluate(CUT)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "page",
