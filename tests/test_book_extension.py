@@ -48,6 +48,11 @@ def test_gap_after_the_name_of_a_function():
     assert "<mspace" not in to_mathml(r"\exp(x) + a b")
 
 
+def test_greek_capitals_stand_upright():
+    assert '<mi mathvariant="normal">Φ</mi>' in to_mathml(r"\Phi(\mu)")
+    assert "<mi>μ</mi>" in to_mathml(r"\Phi(\mu)")
+
+
 def test_sign_of_a_number_is_no_difference():
     sign = '<mo form="prefix">−</mo>'
     assert sign in to_mathml("x = -1")

@@ -174,6 +174,9 @@ def style_letters(node):
     if variant in STYLES:
         del node.attrib["mathvariant"]
         node.set("style", STYLES[variant])
+    if node.tag == "mi" and len(node.text or "") == 1 and not variant:
+        if "Α" <= node.text <= "Ω":  # Greek capitals stand upright, as in TeX
+            node.set("mathvariant", "normal")
 
 
 def complain(math, source):
