@@ -50,8 +50,8 @@ LEXERS = {".js": JavascriptLexer(), ".css": CssLexer()}
 class Piece(NamedTuple):
     """A run of words in one paragraph of Markdown.
 
-    `kind` is "text", "heading", "table" or "alt"; `href` is where the words
-    lead, if they are a link.
+    `kind` is "text", "heading", "table", "code" or "alt"; `href` is where the
+    words lead, if they are a link.
     """
 
     kind: str
@@ -92,7 +92,9 @@ def inline(token, kind):
             yield Piece(kind, child.content, href)
         elif child.type == "image":
             yield Piece("alt", child.content, child.attrs["src"])
-        elif child.content:  # a formula, code, HTML
+        elif child.type == "code_inline":
+            yield Piece("code", child.content, href)
+        elif child.content:  # a formula, HTML
             yield Piece(kind, CUT, href)
 
 
@@ -118,7 +120,8 @@ def paragraphs(text: str, first: int = 1):
 def markdown(place: str, text: str):
     """All prose of a page or a cell."""
     for line, found in paragraphs(text):
-        yield Prose(place, line, "".join(piece.text for piece in found))
+        said = (CUT if p.kind == "code" else p.text for p in found)
+        yield Prose(place, line, "".join(said))
 
 
 def joined(place, lines, names):
