@@ -228,7 +228,7 @@ def modern_gpt(config, *, n_kv_head=None, qk_norm=False, hidden=None):
 
 
 def orthogonalize(G, rounds=5):
-    """G (rows, columns) -> the same shape, singular values between 0.7, 1.2.
+    """G (rows, columns) -> the same shape, singular values 0.68 to 1.21.
 
     Newton-Schulz: products only. Directions far below the largest, by a
     thousand or more, stay below that.
