@@ -35,6 +35,14 @@ function mgHeadNumbers({ data, begin, seen }, l, h, T) {
     distance: distance / Math.max(1, rows) };
 }
 
+// The ramp as 256 pixels of an ImageData, each one number.
+function mgPixels(name) {
+  const color = mgRamp(name);
+  return new Uint32Array(Uint8ClampedArray.from(Array.from({ length: 256 },
+    (_, i) => [...color(i / 255).slice(4, -1).split(",").map(Number), 255],
+  ).flat()).buffer);
+}
+
 // All thumbnails on one canvas, with one invisible button over each.
 function mgThumbnails({ L, H, T, reader, names, onMove, onPin, onUnpin }) {
   const canvas = mgEl("canvas", { "aria-hidden": "true",

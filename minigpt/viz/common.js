@@ -221,14 +221,6 @@ function mgRamp(name = "viridis") {
   };
 }
 
-// The ramp as 256 pixels of an ImageData, each one number.
-function mgPixels(name) {
-  const color = mgRamp(name);
-  return new Uint32Array(Uint8ClampedArray.from(Array.from({ length: 256 },
-    (_, i) => [...color(i / 255).slice(4, -1).split(",").map(Number), 255],
-  ).flat()).buffer);
-}
-
 // A canvas of width × height CSS pixels, sharp on every screen.
 function mgCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
