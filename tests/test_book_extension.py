@@ -167,19 +167,19 @@ def test_figure_is_shown_at_the_size_of_its_resolution():
 
 
 @pytest.mark.parametrize(
-    ("text", "wraps"),
+    ("text", "classes"),
     [
-        ("one sentence after another", True),
-        ("[1, 2, 3]\n[4, 5, 6]", True),
-        ("a  1\nb  2", False),
-        ("tensor([[1, 2],\n        [3, 4]])", False),
-        ("a\t1", False),
-        ("a  1 " + "x" * 80, True),
-        ("", True),
+        ("one sentence after another", "mg-flow"),
+        ("[1, 2, 3]\n[4, 5, 6]", "mg-flow"),
+        ("a  1\nb  2", ""),
+        ("tensor([[1, 2],\n        [3, 4]])", ""),
+        ("a\t1", ""),
+        ("a  1\n" + "x" * 81, "mg-flow mg-columns"),
+        ("", "mg-flow"),
     ],
 )
-def test_sentences_wrap_and_tables_keep_their_columns(text, wraps):
-    assert outputs.flows(text) == wraps
+def test_sentences_wrap_and_tables_keep_their_columns(text, classes):
+    assert " ".join(outputs.flow(text)) == classes
 
 
 def test_planned_chapters_are_words_and_others_stay_links():

@@ -47,15 +47,16 @@ class PrintedText(SphinxPostTransform):
 
     def run(self, **kwargs):
         for block in self.document.findall(nodes.literal_block):
-            if "output" in block["classes"] and flows(block.astext()):
-                block["classes"].append("mg-flow")
+            if "output" in block["classes"]:
+                block["classes"] += flow(block.astext())
 
 
-def flows(text):
-    """Whether printed text may wrap: too wide for a page, or no table."""
-    if max(map(len, text.splitlines()), default=0) > 80:
-        return True
-    return not re.search(r"^ |\S {2,}\S|\t", text, re.MULTILINE)
+def flow(text):
+    """Whether lines may wrap: anywhere, only behind 80 letters, or not."""
+    if not re.search(r"^ |\S {2,}\S|\t", text, re.MULTILINE):
+        return ["mg-flow"]
+    widest = max(map(len, text.splitlines()))
+    return ["mg-flow", "mg-columns"] if widest > 80 else []
 
 
 def is_bundle(node):
