@@ -17,8 +17,8 @@ from prose import everything, markdown, python
 
 LIST = Path(__file__).with_name("words.txt")
 OWN = LIST.read_text(encoding="utf-8").split("\n")
-# American for a British word, and a British word of its own (biassed, storey)
-BOTH = {"biased", "practice", "program", "story"}
+# American for a British word, and a British word of its own
+BOTH = {"biased", "dialog", "practice", "program", "story"}
 CODE = re.compile(
     r"`+[^`]*`+|(https?:|U\+)\S+|\b(noqa|fmt|type): *\S+|(?<!\w)--?\w[\w-]*"
     r"|\S*[_/\\=(\[{<>|@^*]\S*|\S*\d\S*|\w*\.\w\S*|\"\w+\":|\w+Error\b"
