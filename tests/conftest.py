@@ -8,6 +8,7 @@ a notebook, without building the book.
 import functools
 import gzip
 import http.server
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,9 @@ QUIET = [
 # a picture inside a widget only stands in until the widget is alive
 EVERY_PLACE = "img:not(.mg-widget img), .mg-widget"
 WAITING = ".mg-widget:not([data-state=alive]):not([data-state=failed])"
+# What the policy of a page refuses is an error like any other.
+REFUSED = """addEventListener("securitypolicyviolation", (e) =>
+  console.error("refused", e.effectiveDirective, e.blockedURI));"""
 BUILD = "from jupyter_book.cli.main import main; main()"
 sys.path.append(str(ROOT / "book" / "ext"))
 
@@ -44,10 +48,11 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
-def book(tmp_path_factory):
-    """The folder of the built book; a warning of the build is an error."""
-    out = tmp_path_factory.mktemp("book")
+def build_book(out, address=""):
+    """Build the book into `out`; a warning of the build is an error.
+
+    `address` is the repository's. Returns the folder and what was said.
+    """
     flags = ["--path-output", str(out), "-W", "-n", "--keep-going"]
     done = subprocess.run(
         [sys.executable, "-c", BUILD, "build", str(ROOT), *flags],
@@ -55,22 +60,49 @@ def book(tmp_path_factory):
         capture_output=True,
         text=True,
         timeout=600,
+        env=os.environ | {"BOOK_REPOSITORY": address},
     )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    return out / "_build" / "html"
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-4000:]
+    return out / "_build" / "html", said
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory):
+    """The folder of the built book."""
+    return build_book(tmp_path_factory.mktemp("book"))[0]
+
+
+@pytest.fixture(scope="session")
+def site(book, serve):
+    """The URL of the built book, served under its policy as a header."""
+    from minigpt_book.policy import HEADER
+
+    return serve(book, {"Content-Security-Policy": HEADER})
 
 
 @pytest.fixture(scope="session")
 def serve():
-    """A function that serves a folder on this machine and returns its URL."""
+    """serve(folder, headers={}) -> the URL of a folder on this machine."""
     servers = []
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args, headers, **options):
+            self.extra = headers
+            super().__init__(*args, **options)
+
+        def end_headers(self):
+            for header in self.extra.items():
+                self.send_header(*header)
+            super().end_headers()
+
         def log_message(self, *args):
             """Say nothing."""
 
-    def start(folder):
-        handler = functools.partial(Quiet, directory=str(folder))
+    def start(folder, headers=None):
+        handler = functools.partial(
+            Quiet, directory=str(folder), headers=headers or {}
+        )
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
@@ -105,6 +137,7 @@ class Visit:
         self.foreign, self.errors, self.sizes = [], [], {}
         self.base = base
         context.route("**/*", self._route)
+        context.add_init_script(REFUSED)
         self.page = context.new_page()
         self.page.set_default_timeout(30_000)
         self.page.on("console", self._console)

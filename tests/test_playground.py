@@ -885,9 +885,9 @@ def test_what_is_printed_is_the_text_and_its_tokens(opened):
     assert not page.get_by_role("button", name="continue").is_visible()
 
 
-def test_playground_in_the_book(book, serve, visit):
+def test_playground_in_the_book(site, visit):
     """The page of the built book, under its policy, with the real model."""
-    seen = visit(serve(book), "book/playground.html")
+    seen = visit(site, "book/playground.html")
     if not playground.files(playground.ASSETS):
         assert seen.page.get_by_text("not built into this copy").is_visible()
         return

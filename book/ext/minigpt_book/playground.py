@@ -9,7 +9,6 @@ there, the page says so.
 import hashlib
 import html
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.util.osutil import relative_uri
 
+from .policy import META
+
 BOOK = Path(__file__).parents[2]
 HERE = BOOK / "playground"
-LAYOUT = BOOK / "theme" / "templates" / "layout.html"
 PACKAGE = Path(__file__).parents[3] / "minigpt"
 VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets"
 FOLDER = "_static/playground"
@@ -110,10 +110,8 @@ def page_html(assets=ASSETS):
 
     It has the policy of the book's pages: what they forbid, it forbids.
     """
-    layout = LAYOUT.read_text(encoding="utf-8")
-    policy = re.search("<meta http-equiv=.*?>", layout)[0]
     return (
-        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8">{policy}'
+        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8">{META}'
         '<meta name="viewport" content="width=device-width">'
         "<title>playground</title>"
         '<link rel="stylesheet" href="minigpt.css">'

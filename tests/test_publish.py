@@ -1,0 +1,211 @@
+"""What publishing needs: a policy, a way to report, sizes, the workflow."""
+
+import re
+import subprocess
+import sys
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from conftest import ROOT, build_book
+from minigpt_book import foot, policy, size
+from test_book import CHAPTERS, PAGES, soup
+
+ADDRESS = "https://github.com/someone/build-a-gpt"
+
+
+# --- the policy -------------------------------------------------------------
+
+
+def test_policy_names_no_host_and_no_inline_script():
+    known = {"'self'", "'none'", "data:", "blob:", "'unsafe-inline'"}
+    for sources in policy.RULES.values():
+        assert set(sources.split()) <= known
+    assert policy.RULES["default-src"] == "'none'"
+    assert "unsafe" not in policy.RULES["script-src"]
+    assert "data:" not in policy.RULES["script-src"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_carries_the_policy_and_no_script(page, book):
+    html = soup(book, page)
+    (meta,) = html.select("meta[http-equiv='Content-Security-Policy']")
+    assert meta["content"] == policy.POLICY
+    # nothing is loaded before it
+    assert not meta.find_previous(["link", "script", "style"])
+    for script in html.find_all("script"):
+        data = script.get("type", "").startswith("application/")
+        assert script.get("src") or data, script.text[:80]
+    for element in html.find_all(True):
+        assert not [name for name in element.attrs if name.startswith("on")]
+
+
+def test_documented_policy_is_the_one_that_is_tested(book, site):
+    from urllib.request import urlopen
+
+    with urlopen(f"{site}/book/publish.html", timeout=10) as answer:
+        sent = answer.headers["Content-Security-Policy"]
+    assert sent == policy.HEADER
+    blocks = [b.text for b in soup(book, "book/publish").select("pre")]
+    nginx = next(b for b in blocks if b.startswith("add_header Content-"))
+    assert f'"{sent}"' in nginx
+    rules = next(b for b in blocks if b.startswith("default-src"))
+    assert " ".join(rules.split()) == policy.POLICY
+    headers = (book / "_headers").read_text(encoding="utf-8")
+    assert f"  Content-Security-Policy: {sent}\n" in headers
+
+
+def test_inline_scripts_become_files_in_their_order():
+    page = (
+        '<html data-content_root="../"><script>a</script><link><script>b'
+        '</script><script src="s.js"></script><script>c</script>'
+        '<script type="application/json">{}</script>'
+        "<script>DOCUMENTATION_OPTIONS.pagename = 'x';</script>"
+    )
+    clean, files = policy.without_inline(page)
+    assert list(files.values()) == ["a\nb", "c"]
+    early, late = files
+    tags = re.findall(r"<script.*?>", clean)
+    assert tags == [
+        f'<script src="../_static/{early}">',
+        '<script defer src="s.js">',
+        f'<script src="../_static/{late}">',
+        '<script type="application/json">',
+    ]
+    assert policy.without_inline(clean) == (clean, {})
+
+
+# --- the foot of a page -----------------------------------------------------
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_chapter_offers_its_notebook_and_ways_to_open_it(page, book):
+    box = soup(book, page).select_one(".mg-foot")
+    links = {a.text: a["href"] for a in box.find_all("a")}
+    file = (book / f"{page}.html").parent / links["Download it"]
+    assert file.read_bytes() == (ROOT / f"{page}.ipynb").read_bytes()
+    ways = ["JupyterLab", "VS Code", "Colab"]
+    assert list(links) == ["Download it", *ways]
+    for way in ways:
+        known = soup(book, "book/how_to_use")
+        assert known.find(id=links[way].partition("#")[2])
+
+
+def test_without_an_address_nothing_dangles(book):
+    for page in PAGES:
+        html = (book / f"{page}.html").read_text(encoding="utf-8")
+        assert "mg-report" not in html and "issues/new" not in html
+    assert "git clone" not in soup(book, "book/how_to_use").text
+
+
+@pytest.mark.parametrize(
+    "address, path",
+    [
+        (ADDRESS, "/someone/build-a-gpt/issues/new"),
+        ("https://gitlab.com/a/b", "/a/b/-/issues/new"),
+        ("https://codeberg.org/a/b", "/a/b/issues/new"),
+    ],
+)
+def test_report_is_filled_in(address, path):
+    link = foot.report(
+        address, "4. A & B", "notebooks/04_a", "notebooks/04_a.ipynb"
+    )
+    parts = urlsplit(link)
+    assert parts.path == path
+    title, body = (v[0] for v in parse_qs(parts.query).values())
+    assert title == "Error on the page “4. A & B”"
+    assert "Page: 4. A & B\nAddress: notebooks/04_a.html, made from" in body
+
+
+@pytest.mark.parametrize(
+    "given, used",
+    [
+        ("", ""),
+        (f"{ADDRESS}/", ADDRESS),
+        (f"{ADDRESS}.git", ADDRESS),
+        ("javascript:alert(1)", ""),
+        ("https://github.com", ""),
+    ],
+)
+def test_only_an_address_counts_as_one(given, used, monkeypatch):
+    class Config:
+        html_theme_options = {"repository_url": given}
+
+    monkeypatch.delenv("BOOK_REPOSITORY", raising=False)
+    assert foot.repository(Config) == used
+    monkeypatch.setenv("BOOK_REPOSITORY", "https://example.org/x/y")
+    assert foot.repository(Config) == "https://example.org/x/y"
+
+
+@pytest.mark.slow
+def test_with_an_address_each_page_has_a_way_to_report(tmp_path):
+    book, said = build_book(tmp_path, ADDRESS)
+    assert re.search(r"size of the site: \d+ files, [\d.]+ MB", said)
+    for page in PAGES:
+        if page == "search":
+            continue
+        html = soup(book, page)
+        (link,) = html.select("a.mg-report")
+        assert link["href"].startswith(f"{ADDRESS}/issues/new?")
+        asked = parse_qs(urlsplit(link["href"]).query)
+        assert html.h1.find(string=True).strip() in asked["title"][0]
+        assert f"Address: {page}.html" in asked["body"][0]
+    how = soup(book, "book/how_to_use").text
+    assert how.count(f"git clone {ADDRESS} build-a-gpt") == 2
+
+
+# --- sizes ------------------------------------------------------------------
+
+
+def test_size_of_a_site_is_the_sum_of_its_files(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "page.html").write_bytes(b"x" * 500_000)
+    (tmp_path / "model.safetensors").write_bytes(bytes(250_000))
+    found = size.totals(tmp_path)
+    assert found["files"] == 2 and found["raw"] == 0.75
+    assert found["gzipped"] < 0.01
+    assert size.summary(tmp_path).startswith("2 files, 0.8 MB;")
+
+
+@pytest.mark.slow
+def test_every_page_paints_soon(book):
+    """A generous limit: what blocks a page fails, a busy machine does not."""
+    script = ROOT / "benchmarks" / "pages.py"
+    options = ["--site", str(book), "--rounds", "1", "--most", "3"]
+    done = subprocess.run(
+        [sys.executable, str(script), *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if "needs a Chromium" in done.stderr:
+        pytest.skip("needs a Chromium")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(f"{page}.html" in done.stdout for page in PAGES)
+
+
+# --- the workflow -----------------------------------------------------------
+
+
+def test_workflow_publishes_what_it_built_with_the_least_rights():
+    file = ROOT / ".github" / "workflows" / "publish.yml"
+    flow = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert flow["permissions"] == {"contents": "read"}
+    build, deploy = flow["jobs"]["build"], flow["jobs"]["deploy"]
+    assert deploy["needs"] == "build"
+    assert deploy["permissions"] == {"pages": "write", "id-token": "write"}
+    steps = build["steps"]
+    (upload,) = [s for s in steps if "upload-pages" in s.get("uses", "")]
+    assert upload["with"]["path"] == "_build/html"
+    (make,) = [s for s in steps if "jupyter-book" in s.get("run", "")]
+    assert "-W" in make["run"]
+    assert make["env"]["BOOK_REPOSITORY"].endswith("github.repository }}")
+
+
+def test_workflow_has_no_address_of_its_own(book):
+    text = (ROOT / "_config.yml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["repository"]["url"] == ""
+    html = BeautifulSoup((book / "index.html").read_bytes(), "html.parser")
+    assert html.a["href"] == f"{PAGES[0]}.html"
