@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lab import IDLE, notebook
+from lab import IDLE, notebook, stored
 from test_run import TINY, some_text
 
 from minigpt.run import Train, loop
@@ -174,6 +174,19 @@ def test_the_curves_are_drawn(opened):
         assert canvas.evaluate(painted) > 3
     high = box(opened).locator(".mg-curve-high").all_inner_texts()
     assert high == ["3.5", "0.29", "30"]
+
+
+def test_an_axis_says_only_what_was_measured(widget_page):
+    flat = LiveCurve(3)
+    for step in range(3):
+        flat.update(step, math.nan, 0.01, 1 + step)
+    flat.finish()
+    visit = widget_page(stored(flat))
+    visit.scroll_through()
+    ends = [box(visit).locator(f".mg-curve-{x}") for x in ("high", "low")]
+    assert ends[0].all_inner_texts() == ["", "0.01", "3"]
+    assert ends[1].all_inner_texts() == ["", "", "1"]
+    assert visit.errors == []
 
 
 def test_the_table_holds_the_points(opened):

@@ -5,11 +5,11 @@ const HEIGHTS = [170, 60, 60]; // loss, learning rate, gradient norm
 const LEFT = 52;
 const NAMES = ["loss (nats)", "learning rate", "gradient norm"];
 
+// What an axis spans, given finite numbers.
 function ends(values) {
-  const finite = values.filter((v) => Number.isFinite(v));
-  if (!finite.length) return [0, 1];
-  const low = Math.min(...finite);
-  const high = Math.max(...finite);
+  if (!values.length) return [0, 1];
+  const low = Math.min(...values);
+  const high = Math.max(...values);
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 
@@ -96,12 +96,14 @@ export default {
     function paint(p, i) {
       const width = Math.max(120, (chart.clientWidth || 600) - LEFT);
       const pen = mgCanvas(p.canvas, width, p.height);
-      const [low, high] = ends(values(i));
+      const seen = values(i).filter(Number.isFinite);
+      const [low, high] = ends(seen);
       const across = (step) => 4 + (step / model.get("steps")) * (width - 8);
       const up = (v) => p.height - 5 - ((v - low) / (high - low))
         * (p.height - 12);
-      p.high.textContent = brief(high);
-      p.low.textContent = brief(low);
+      const flat = seen.length > 0 && seen.every((v) => v === seen[0]);
+      p.high.textContent = seen.length ? brief(flat ? seen[0] : high) : "";
+      p.low.textContent = seen.length && !flat ? brief(low) : "";
       const place = points()[shown()];
       if (place) {
         line(pen, [across(place.step), across(place.step)], [0, p.height],

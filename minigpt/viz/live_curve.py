@@ -70,6 +70,7 @@ class LiveCurve(Widget):
         """Shows all that came since the last time the view was brought up."""
         every = -(-len(self._rows) // MOST) or 1
         rows = np.array(self._rows, dtype=np.float32).reshape(-1, 4)
+        rows[np.isnan(rows)] = np.inf  # the page leaves a gap for either
         self.curve = pack(rows[::-1][::every][::-1].T, "float32")
         self._sent = time.monotonic()
 
