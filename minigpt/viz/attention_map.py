@@ -27,10 +27,9 @@ def head_numbers(weights):
 class AttentionMap(Widget):
     """Layers × heads of thumbnails, linked with the tokens of one text.
 
-    Args:
-        tokens: T texts, as they were fed to the model.
-        weights: the attention weights: (L, H, T, T), or (H, T, T) of one
-            layer, or a `record`: a list with (1, H, T, T) of each layer.
+    `tokens` are T texts, as they were fed to the model. `weights` are the
+    attention weights: (L, H, T, T), or (H, T, T) of one layer, or a `record`:
+    a list with (1, H, T, T) of each layer.
 
     Raises:
         ValueError: the shapes of tokens and weights do not fit, or a weight
