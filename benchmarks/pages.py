@@ -86,7 +86,8 @@ def visit(browser, address):
         "all => all.forEach((image) => { image.loading = 'eager'; })"
     )
     page.wait_for_load_state("networkidle")
-    bodies = [r.body() for url, r in loaded.items() if url[:4] == "http"]
+    answers = [r for r in list(loaded.values()) if r.url[:4] == "http"]
+    bodies = [answer.body() for answer in answers]
     times["requests"] = len(bodies)
     times["raw"] = sum(map(len, bodies)) / 1000
     times["gzip"] = sum(len(gzip.compress(body)) for body in bodies) / 1000
