@@ -212,7 +212,7 @@ def widget_page(tmp_path, visit):
     return go
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(params=["light", pytest.param("dark", marks=pytest.mark.slow)])
 def opened(request, widget_page):
     """The page of the widget that the test file's `view()` makes."""
     view = request.module.view()

@@ -51,10 +51,14 @@ def assert_clean(seen):
     assert states == ["alive"] * len(states)
 
 
+PHONE = {"width": 360, "height": 740}
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_page_over_http_is_clean_and_small(page, site, visit):
-    seen = visit(site, f"{page}.html")
+def test_page_over_http_is_clean_and_small_and_fits_a_phone(page, site, visit):
+    seen = visit(site, f"{page}.html", viewport=PHONE)
     assert_clean(seen)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 360
     assert len(seen.sizes) > 5  # styles and scripts were counted too
     assert sum(seen.sizes.values()) <= LIMIT
 
@@ -118,15 +122,6 @@ def test_broken_page_is_noticed(way, kind, book, serve, tmp_path, visit):
         assert_clean(seen)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_page_fits_a_phone(page, site, visit):
-    size = {"width": 360, "height": 740}
-    seen = visit(site, f"{page}.html", viewport=size)
-    seen.scroll_through()
-    wide = seen.page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= 360
-
-
 MOVED = """() => new Promise((done) => {
   const seen = [];
   new PerformanceObserver((list) => seen.push(...list.getEntries()))
@@ -148,7 +143,7 @@ CUT = """() => {
 def test_page_holds_still_and_shows_whole_lines(page, width, site, visit):
     size = {"width": width, "height": 900}
     seen = visit(site, f"{page}.html", viewport=size)
-    seen.scroll_through()
+    assert_clean(seen)
     assert seen.page.evaluate(MOVED) < 0.05
     if width == 1280:
         assert not seen.page.evaluate(CUT)
