@@ -38,15 +38,22 @@ def test_what_stands_in_is_text(notebook):
             assert max(map(len, text.split("<"))) < 900, f"{name}: {kind}"
 
 
-@pytest.mark.parametrize(
-    "scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)]
-)
-def test_hostile_text_is_text_on_a_page(notebook, widget_page, scheme):
-    visit = widget_page(notebook, color_scheme=scheme, reduced_motion="reduce")
+def test_hostile_text_is_text_on_a_page(notebook, widget_page):
+    visit = widget_page(notebook, reduced_motion="reduce")
     visit.scroll_through()
     for width in (1280, 360):
         visit.page.set_viewport_size({"width": width, "height": 800})
         assert problems(visit.page) == {}
+    stir(visit.page)
+    assert problems(visit.page, tallest=3000) == {}
+    assert visit.errors == [] and visit.foreign == []
+
+
+@pytest.mark.slow  # axe-core reads every cell of every table
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_widget_is_accessible(notebook, widget_page, scheme):
+    visit = widget_page(notebook, color_scheme=scheme, reduced_motion="reduce")
+    visit.scroll_through()
     stir(visit.page)
     assert problems(visit.page, tallest=3000) == {}
     assert serious(visit.page) == []
