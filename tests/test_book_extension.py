@@ -173,8 +173,9 @@ def test_figure_is_shown_at_the_size_of_its_resolution():
         ("[1, 2, 3]\n[4, 5, 6]", "mg-flow"),
         ("a  1\nb  2", ""),
         ("tensor([[1, 2],\n        [3, 4]])", ""),
-        ("a\t1", ""),
-        ("a  1\n" + "x" * 81, "mg-flow mg-columns"),
+        ("a\t1\nb\t2", ""),
+        ("title\n      and a sentence" + 20 * " more", "mg-flow"),
+        ("a  1\nb  2\n" + "x" * 81, "mg-flow mg-columns"),
         ("", "mg-flow"),
     ],
 )

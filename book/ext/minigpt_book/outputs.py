@@ -53,10 +53,12 @@ class PrintedText(SphinxPostTransform):
 
 def flow(text):
     """Whether lines may wrap: anywhere, only behind 80 letters, or not."""
-    if not re.search(r"^ |\S {2,}\S|\t", text, re.MULTILINE):
-        return ["mg-flow"]
-    widest = max(map(len, text.splitlines()))
-    return ["mg-flow", "mg-columns"] if widest > 80 else []
+    lines = text.splitlines()
+    wide = max(map(len, lines), default=0) > 80
+    if sum(bool(re.search(r"\S {2,}\S|\t", line)) for line in lines) > 1:
+        return ["mg-flow", "mg-columns"] if wide else []
+    indented = any(line.startswith(" ") for line in lines)
+    return [] if indented and not wide else ["mg-flow"]
 
 
 def is_bundle(node):
