@@ -22,7 +22,7 @@ palette = {
 }
 SHARP = 160  # pixels per inch: 80 on the page, for a screen of double density
 WIDEST = 1368  # twice the width of a page's text
-SAME = 0.12  # mean difference of a colour, of 255, that nobody sees
+SAME = 3  # root mean square difference of a colour, of 255: not seen
 RESULTS = Path(__file__).parents[2] / "notebooks" / "results"
 
 matplotlib.rcParams.update(
@@ -57,7 +57,7 @@ def picture(fig):
     for colors in (32, 64, 128, 256):
         few = image.quantize(colors)
         change = ImageChops.difference(image, few.convert("RGB"))
-        if max(ImageStat.Stat(change).mean) < SAME:
+        if max(ImageStat.Stat(change).rms) < SAME:
             break
     # the density says the same to a page that knows no width
     few.save(small, format="png", optimize=True, dpi=(192, 192))
