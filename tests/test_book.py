@@ -424,3 +424,10 @@ def test_site_has_no_files_that_no_page_uses(book):
     assert not [name for name in sizes if "fontawesome" in name]
     scripts = [n for n in sizes if n.startswith("_static") and n[-3:] == ".js"]
     assert sum(sizes[name] for name in scripts) < 400_000
+
+
+def test_no_page_names_the_folder_that_it_was_built_in(book):
+    """A default value in a signature, a stored output: nothing of here."""
+    here = str(ROOT)
+    pages = [*book.rglob("*.html"), book / "searchindex.js"]
+    assert not [p for p in pages if here in p.read_text(encoding="utf-8")]

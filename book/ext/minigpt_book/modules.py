@@ -5,6 +5,7 @@ there are, and the chapter of each, from the notebooks that are in the book.
 """
 
 import importlib
+import inspect
 from pathlib import Path
 
 import minigpt.viz
@@ -30,7 +31,7 @@ AROUND = """
 Written by hand, not exported by a chapter. What the chapters take from them:
 
 ```{{eval-rst}}
-.. autofunction:: minigpt.run.export.load_model
+.. autofunction:: minigpt.run.export.load_model(folder=ASSETS)
 .. autofunction:: minigpt.viz.show
 .. autofunction:: minigpt.viz.ladder
 {widgets}
@@ -85,9 +86,22 @@ def on_source(app, docname, source):
     source[0] += around()
 
 
+def on_signature(app, what, name, obj, options, signature, returns):
+    """Show what a widget is made from; its own base class hides it."""
+    if what != "class" or not issubclass(obj, Widget):
+        return None
+    own = inspect.signature(obj.__init__)
+    plain = [
+        argument.replace(annotation=argument.empty)
+        for argument in list(own.parameters.values())[1:]
+    ]
+    return str(own.replace(parameters=plain)), returns
+
+
 def setup(app):
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("source-read", on_source)
+    app.connect("autodoc-process-signature", on_signature)
     app.connect("config-inited", on_config)
 
 
