@@ -1,5 +1,6 @@
 """`python -m minigpt generate`: the same text, streamed, or a clear error."""
 
+import io
 import os
 import re
 import subprocess
@@ -103,23 +104,21 @@ def test_the_end_of_text_token_ends_and_is_not_shown(tmp_path, capsys):
     assert written(o, capsys) == ("", "0 tokens: the text ended at once\n")
 
 
-def test_the_prompt_comes_from_standard_input(folder):
-    def run(*words, given=None):
-        return subprocess.run(
-            [*MINIGPT, *words, "--model", str(folder), "--tokens", "12"],
-            input=given, capture_output=True, text=True, timeout=120,
-            encoding="utf-8", env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-        )  # fmt: skip
-
-    by_argument, piped = run("the né\ncat"), run(given="the né\ncat\n")
-    assert by_argument.returncode == piped.returncode == 0
-    assert by_argument.stdout == piped.stdout
+def test_the_prompt_comes_from_standard_input(folder, capsys, monkeypatch):
+    words = ["--model", str(folder), "--tokens", "12"]
+    piped = subprocess.run(
+        [*MINIGPT, *words],
+        input="the né\ncat\n", capture_output=True, text=True, timeout=120,
+        encoding="utf-8", env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    assert main(["generate", "the né\ncat", *words]) == 0 == piped.returncode
+    assert capsys.readouterr().out == piped.stdout
     assert piped.stdout.startswith("the né\ncat")
     assert "tokens/s" in piped.stderr and "tokens/s" not in piped.stdout
-    empty = run(given="")
-    assert empty.returncode == 2 and empty.stdout == ""
-    assert "the prompt is empty" in empty.stderr
-    assert "Traceback" not in empty.stderr
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert main(["generate", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "the prompt is empty" in err
 
 
 @pytest.mark.parametrize(
