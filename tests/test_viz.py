@@ -20,7 +20,14 @@ from PIL import Image, ImageChops, ImageStat
 import minigpt.viz.bigram
 import minigpt.viz.style
 from minigpt.viz import ladder, palette, show
-from minigpt.viz.base import Widget, html_table, pack, packed, visible
+from minigpt.viz.base import (
+    Widget,
+    html_table,
+    lean,
+    pack,
+    packed,
+    visible,
+)
 
 ROOT = Path(__file__).parents[1]
 COMMON = (ROOT / "minigpt" / "viz" / "common.js").read_text(encoding="utf-8")
@@ -439,11 +446,12 @@ def test_the_bundle_has_a_stand_in():
 
 def test_common_comes_before_the_own_script():
     widget = Plain(name="x", numbers=pack(np.ones(3)))
-    assert widget._esm == COMMON + "\nexport default { render() {} };"
+    script = COMMON + "\nexport default { render() {} };"
+    assert widget._esm == lean(script)
     assert widget._css.startswith("/* Shared by every widget.")
     own = Path(minigpt.viz.bigram.__file__).with_suffix(".js")
     script = minigpt.viz.bigram.BigramTable._esm
-    assert script == COMMON + "\n" + own.read_text(encoding="utf-8")
+    assert script == lean(COMMON + "\n" + own.read_text(encoding="utf-8"))
 
 
 def test_numbers_travel_as_bytes():
@@ -472,6 +480,16 @@ def stored_widgets():
                 yield path.name, model["state"]
 
 
+def test_scripts_are_stored_without_comments_and_indentation():
+    script = "  // why\n\nif (a) {\n  b(`${\n    c}`); // kept\n}\n/* x */\n"
+    assert lean(script) == "if (a) {\nb(`${\nc}`); // kept\n}"
+    for file in (ROOT / "minigpt" / "viz").glob("*.js"):
+        text = file.read_text(encoding="utf-8")
+        for line in text.splitlines():
+            if line.count("`") % 2:  # a text that goes on: inside ${…}
+                assert "${" in line.rpartition("`")[2] or "}" in line, line
+
+
 def test_notebooks_hold_the_scripts_of_today():
     stored = list(stored_widgets())
     assert stored
@@ -479,4 +497,5 @@ def test_notebooks_hold_the_scripts_of_today():
         module = state["_anywidget_id"].rsplit(".", 1)[0].split(".")
         own = ROOT.joinpath(*module).with_suffix(".js")
         script = COMMON + "\n" + own.read_text(encoding="utf-8")
-        assert state["_esm"] == script, f"{name}: run it again for {own.name}"
+        again = f"{name}: run it again for {own.name}"
+        assert state["_esm"] == lean(script), again

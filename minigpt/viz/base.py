@@ -159,6 +159,22 @@ def html_table(caption, header, rows):
     )
 
 
+def lean(text):
+    """A script or style sheet without indentation and lines of comment.
+
+    Notebooks store it once for each widget. Lines that begin with `//` or are
+    one `/* … */` go; a text in backticks may be broken inside `${…}` only.
+    """
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(
+        line
+        for line in lines
+        if line
+        and not line.startswith("//")
+        and not (line.startswith("/*") and line.find("*/") == len(line) - 2)
+    )
+
+
 class Widget(anywidget.AnyWidget):
     """A view with a script, a style sheet and a stand-in without either."""
 
@@ -174,7 +190,7 @@ class Widget(anywidget.AnyWidget):
             if own is None and file and file.exists():
                 own = file.read_text(encoding="utf-8")
             common = (HERE / f"common{suffix}").read_text(encoding="utf-8")
-            setattr(cls, key, common + "\n" + (own or ""))
+            setattr(cls, key, lean(common + "\n" + (own or "")))
 
     def describe(self):
         """Return one sentence that tells what is seen, the same every time."""
