@@ -131,7 +131,7 @@ MOVED = """() => new Promise((done) => {
 })"""
 CUT = """() => {
   document.querySelectorAll("details").forEach((e) => { e.open = true; });
-  return [...document.querySelectorAll(".bd-article pre")]
+  return [...document.querySelectorAll(".bd-article div.cell pre")]
     .filter((e) => e.scrollWidth > e.clientWidth + 1)
     .map((e) => e.textContent.slice(0, 60));
 }"""

@@ -99,7 +99,7 @@
     (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => {
       near.unobserve(e.target);
       draw(e.target);
-    }), { rootMargin: "600px" });
+    }), { rootMargin: "2000px" }); // drawn before it is seen: nothing jumps
   boxes.forEach((box) => near.observe(box));
   /* The Tab key must find a widget's controls before they are in view. */
   addEventListener("keydown", (event) => {
