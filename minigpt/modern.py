@@ -280,7 +280,7 @@ class Muon(torch.optim.Optimizer):
 
 
 class Together:
-    """Several optimizers that look like one to a training step."""
+    """Several optimisers that look like one to a training step."""
 
     def __init__(self, *optimizers):
         self.optimizers = optimizers

@@ -14,7 +14,7 @@ PAPER = re.compile(
     r"\b([A-Z][\w-]+)(?:(?:, [A-Z][\w-]+)*,? and [A-Z][\w-]+| et al\.)?"
     r",? \(?((?:19|20)\d\d)\b"
 )
-LATER = {"15_modern"}  # its links are not written yet
+LATER = set()
 SEVERAL = re.compile(r" and [A-Z]| et al\.")
 
 
