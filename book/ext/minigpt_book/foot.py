@@ -48,13 +48,18 @@ def report(address, title, page, source):
     return f"{address}/issues/new?{urlencode(fields)}"
 
 
+def on_config(app, config):
+    """As a setting of its own: all pages are made anew when it changes."""
+    config.book_repository = repository(config)
+
+
 def on_page(app, pagename, templatename, context, doctree):
     """Tell the template page-foot.html what it may offer."""
     if doctree is None:  # the search page has no source
         return
     source = app.env.doc2path(pagename, base=False)
     context["mg_notebook"] = str(source).endswith(".ipynb")
-    address = repository(app.config)
+    address = app.config.book_repository
     if address:
         title = app.env.titles[pagename].astext()
         context["mg_report"] = report(address, title, pagename, source)
@@ -71,7 +76,7 @@ class Clone(Directive):
     has_content = True
 
     def run(self):
-        address = repository(self.state.document.settings.env.config)
+        address = self.state.document.settings.env.config.book_repository
         if not address:
             return []
         words = nodes.container()
@@ -82,5 +87,7 @@ class Clone(Directive):
 
 
 def setup(app):
+    app.add_config_value("book_repository", "", "env", [str])
+    app.connect("config-inited", on_config)
     app.add_directive("clone", Clone)
     app.connect("html-page-context", on_page)

@@ -35,10 +35,14 @@ HEADERS = f"""\
   Content-Security-Policy: {HEADER}
   X-Content-Type-Options: nosniff
 """
+NGINX = "\n".join(  # line by line: the whole is too long for a page
+    f'set $csp "{"$csp; " if i else ""}{rule}";'
+    for i, rule in enumerate(HEADER.split("; "))
+)
 FORMS = {
     "rules": (";\n".join(POLICY.split("; ")), "text"),
     "nginx": (
-        f'add_header Content-Security-Policy "{HEADER}" always;\n'
+        f"{NGINX}\nadd_header Content-Security-Policy $csp always;\n"
         'add_header X-Content-Type-Options "nosniff" always;',
         "nginx",
     ),
