@@ -9,6 +9,7 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 500 * 1024  # bytes of a page with all it loads, gzipped
@@ -412,6 +413,27 @@ def test_no_icon_is_missing(book):
 def test_every_page_of_the_site_is_tested(book):
     found = {p.relative_to(book).as_posix() for p in book.rglob("*.html")}
     assert found == {"index.html", *(f"{page}.html" for page in PAGES)}
+
+
+def pixels(book, page):
+    """[(name, pixels, pixels on the page)] of a page's plots, in width.
+
+    Not of those that only stand in until a widget is alive.
+    """
+    found = []
+    plots = "img.mg-figure[src$='.png']:not(.mg-widget img)"
+    for image in soup(book, page).select(plots):
+        path = (book / f"{page}.html").parent / image["src"]
+        found.append((path.name, Image.open(path).width, int(image["width"])))
+    return found
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_plots_are_sharp_on_a_dense_screen(page, book):
+    """Two pixels of a plot for each of the page; drawings are SVG."""
+    assert not [p for p in pixels(book, page) if p[1] < 2 * p[2] - 1]
+    others = soup(book, page).select("img:not(.mg-figure)")
+    assert all(image["src"].endswith(".svg") for image in others)
 
 
 def test_site_has_no_files_that_no_page_uses(book):

@@ -1,5 +1,6 @@
 """What the book needs beyond Jupyter Book, as one local Sphinx extension.
 
+foot.py       the foot of a page: its notebook, a way to report an error
 lines.py      where a line of text may end
 mathml.py     LaTeX -> MathML while the book is built (no engine in a page)
 modules.py    the reference of the package, from its docstrings
@@ -7,11 +8,14 @@ notebooks.py  what a notebook shows on its page, without changing the file
 outputs.py    figures get their alt text and size, widgets their container
 picture.py    the picture of the architecture, its parts linked to chapters
 playground.py the course's model running in a page
+policy.py     what a page may load: the Content-Security-Policy
 rungs.py      the recorded ladder as a table with bars
 site.py       which scripts and styles a page loads, kept small
+size.py       the size of the built site, and the recorded speed of its pages
 """
 
 from . import (
+    foot,
     lines,
     mathfont,
     mathml,
@@ -20,14 +24,17 @@ from . import (
     outputs,
     picture,
     playground,
+    policy,
     rungs,
     site,
+    size,
 )
 
 
 def setup(app):
     """Register every part with Sphinx."""
     for part in (
+        foot,
         lines,
         mathfont,
         mathml,
@@ -36,8 +43,10 @@ def setup(app):
         outputs,
         picture,
         playground,
+        policy,
         rungs,
         site,
+        size,
     ):
         part.setup(app)
     return {

@@ -9,8 +9,6 @@ import re
 import shutil
 from pathlib import Path
 
-from . import foot, policy, size
-
 THEME = Path(__file__).parents[2] / "theme"
 START = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -101,5 +99,3 @@ def setup(app):
     app.connect("html-page-context", on_page)
     app.connect("doctree-read", on_doctree)
     app.connect("build-finished", on_finished, priority=900)
-    for part in (foot, policy, size):
-        part.setup(app)
