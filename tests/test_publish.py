@@ -1,5 +1,6 @@
 """What publishing needs: a policy, a way to report, sizes, the workflow."""
 
+import json
 import re
 import subprocess
 import sys
@@ -167,6 +168,17 @@ def test_size_of_a_site_is_the_sum_of_its_files(tmp_path):
     assert found["files"] == 2 and found["raw"] == 0.75
     assert found["gzipped"] < 0.01
     assert size.summary(tmp_path).startswith("2 files, 0.8 MB;")
+
+
+def test_recorded_pages_are_those_of_the_book_and_quick(book):
+    record = json.loads(size.RECORD.read_text(encoding="utf-8"))
+    pages = record["pages"]
+    assert set(pages) == {f"{page}.html" for page in PAGES}
+    assert max(page["first"] for page in pages.values()) < 1
+    assert max(page["gzip"] for page in pages.values()) < 500
+    said = soup(book, "book/publish").text
+    worst = max(page["first"] for page in pages.values())
+    assert f"{worst:.2f} s at worst" in said
 
 
 @pytest.mark.slow
