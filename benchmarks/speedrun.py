@@ -253,7 +253,7 @@ ENTRIES = [
     Entry(
         "pairs",
         "the course",
-        "the four parts in fewer passes; a table of pairs of characters",
+        "the four parts, leaner; a table of pairs",
         with_pairs,
         stacked_muon,
         warm_then_down,
