@@ -25,6 +25,11 @@ def merge(word, pair):
     return tuple(text)
 
 
+@pytest.mark.parametrize("answer", ["b", " B ", "b)", "(b)", "b."])
+def test_a_letter_may_be_written_as_the_question_has_it(answer):
+    assert check("modern.break-padding", answer).status == "passed"
+
+
 def endless(word, pair):
     while True:
         pass

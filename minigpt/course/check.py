@@ -219,7 +219,7 @@ def _check_question(question, answer) -> Result:
     if hasattr(answer, "item") and getattr(answer, "ndim", 1) == 0:
         answer = answer.item()
     if isinstance(answer, str):
-        answer = answer.strip().lower()
+        answer = answer.strip(" \t\n().").lower()
     if _equals(answer, question.answer, question.within):
         return Result(question.id, "passed", [question.why])
     for other, cause in question.wrong.items():
