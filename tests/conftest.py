@@ -162,15 +162,19 @@ class Visit:
         if response.url.startswith("http") and response.ok:
             self.sizes[response.url] = len(gzip.compress(response.body()))
 
-    def scroll_through(self):
-        """Bring every figure and widget into view, then wait for them."""
+    def until_drawn(self):
+        """Wait for all widgets, which come by themselves, in view or not."""
         from playwright.sync_api import expect
 
+        # (the page's policy forbids eval, so no wait_for_function here)
+        expect(self.page.locator(WAITING)).to_have_count(0, timeout=30_000)
+
+    def scroll_through(self):
+        """Bring every figure and widget into view, then wait for them."""
         for place in self.page.query_selector_all(EVERY_PLACE):
             if place.is_visible():
                 place.scroll_into_view_if_needed()
-        # (the page's policy forbids eval, so no wait_for_function here)
-        expect(self.page.locator(WAITING)).to_have_count(0, timeout=30_000)
+        self.until_drawn()
         self.page.wait_for_load_state("networkidle")
 
 

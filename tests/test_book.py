@@ -147,6 +147,7 @@ CUT = """() => {
 def test_page_holds_still_and_shows_whole_lines(page, width, site, visit):
     size = {"width": width, "height": 900}
     seen = visit(site, f"{page}.html", viewport=size)
+    seen.until_drawn()  # by themselves, before anybody can scroll to them
     assert_clean(seen)
     assert seen.page.evaluate(MOVED) < 0.05
     if width == 1280:

@@ -99,8 +99,20 @@
     (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => {
       near.unobserve(e.target);
       draw(e.target);
-    }), { rootMargin: "2000px" }); // drawn before it is seen: nothing jumps
+    }), { rootMargin: "2000px" });
   boxes.forEach((box) => near.observe(box));
+  /* The others when the browser has time: a widget may be higher than what
+     stood for it, and nothing jumps where nobody looks yet. */
+  const idle = window.requestIdleCallback ?? ((call) => setTimeout(call, 200));
+  async function others() {
+    const box = [...boxes].find((b) => !b.dataset.state);
+    if (!box) return;
+    near.unobserve(box);
+    await draw(box);
+    idle(others);
+  }
+  if (document.readyState === "complete") idle(others);
+  else addEventListener("load", () => idle(others));
   /* The Tab key must find a widget's controls before they are in view. */
   addEventListener("keydown", (event) => {
     if (event.key === "Tab") boxes.forEach(draw);
