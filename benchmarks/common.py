@@ -1,10 +1,15 @@
 """What the benchmarks share: the corpus as ids, versions, record files."""
 
+import functools
 import hashlib
+import http.server
 import json
+import math
 import os
 import platform
+import shutil
 import statistics
+import threading
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +21,7 @@ import torch
 from minigpt.data import load_corpus, load_text
 from minigpt.tokenizer import CharTokenizer
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 RESULTS = Path(__file__).parent.parent / "notebooks" / "results"
 
 
@@ -80,6 +86,40 @@ def versions():
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def load_average():
+    """How busy the machine was in the last minute; NaN where nobody knows."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
+
+
+class Plain(http.server.SimpleHTTPRequestHandler):
+    """Files as they are, nothing compressed, nothing kept, nothing said."""
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+def serve(folder):
+    """Serve a folder on this machine alone -> its address."""
+    handler = functools.partial(Plain, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+def open_browser(api):
+    """Playwright's api -> the Chromium of this machine, without a window."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        raise SystemExit(f"needs a Chromium, one of {BROWSERS}")
+    return api.chromium.launch(
+        executable_path=found, args=["--no-sandbox", "--disable-gpu"]
+    )
 
 
 def today():

@@ -21,7 +21,15 @@ from pathlib import Path
 
 import torch
 import tyro
-from common import RESULTS, alternate, read, save, today, versions
+from common import (
+    RESULTS,
+    alternate,
+    load_average,
+    read,
+    save,
+    today,
+    versions,
+)
 
 from minigpt.cache import new_cache
 from minigpt.gpt import GPT, GPTConfig
@@ -200,14 +208,14 @@ def main(a):
     torch.set_num_threads(a.threads)
     record = read(a.out) or {"models": {}}
     for part in a.parts:
-        before = os.getloadavg()[0]
+        before = load_average()
         found = by_length(a) if part == "by length" else compare(part, a)
         found |= {
             "command": command(),
             "date": today(),
             "versions": versions() | {"transformers": transformers_version()},
             "threads": a.threads,
-            "load": [round(before, 2), round(os.getloadavg()[0], 2)],
+            "load": [round(before, 2), round(load_average(), 2)],
         }
         if part == "by length":
             record["by_length"] = found

@@ -6,24 +6,19 @@ when it first paints and how far its content moves. `--record` writes
 notebooks/results/pages.json, from which the page on publishing speaks.
 """
 
-import functools
 import gzip
-import http.server
 import os
-import shutil
 import statistics
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from common import RESULTS, save, today
+from common import RESULTS, load_average, open_browser, save, serve, today
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "book" / "ext"))
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Installed before the page begins, so that nothing is missed.
 WATCH = """window.moved = 0; new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) window.moved += entry.value;
@@ -52,24 +47,6 @@ class Options:
     """Print a table for a summary in Markdown."""
     most: float = 0.0
     """Fail when a page first paints later, in seconds; 0: never."""
-
-
-class Plain(http.server.SimpleHTTPRequestHandler):
-    """Files as they are, nothing compressed, nothing kept."""
-
-    def end_headers(self):
-        self.send_header("Cache-Control", "no-store")
-        super().end_headers()
-
-    def log_message(self, *args):
-        """Say nothing."""
-
-
-def serve(folder):
-    handler = functools.partial(Plain, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}"
 
 
 def visit(browser, address):
@@ -134,17 +111,14 @@ def measure_all(options):
     """{page: what `measure` found}, each printed as soon as it is known."""
     from playwright.sync_api import sync_playwright
 
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
     files = sorted(options.site.rglob("*.html"))
     names = [f.relative_to(options.site).as_posix() for f in files]
     names = [name for name in names if name != "index.html"]  # only leads on
-    if not found or not names:
-        raise SystemExit("needs a Chromium, and the book: jupyter-book build .")
+    if not names:
+        raise SystemExit("needs the book: jupyter-book build .")
     address, pages = serve(options.site), {}
     with sync_playwright() as api:
-        browser = api.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = open_browser(api)
         visit(browser, f"{address}/{names[0]}")  # the browser's own start
         for name in names:
             pages[name] = measure(browser, f"{address}/{name}", options.rounds)
@@ -166,10 +140,8 @@ def main(options):
         " ({heaviest})".format(**about)
     )
     print(f"site: {summary(options.site)}")
-    if hasattr(os, "getloadavg"):  # a busy machine says nothing about speed
-        print(
-            f"load of the machine in the last minute {os.getloadavg()[0]:.1f}"
-        )
+    # a busy machine says nothing about speed
+    print(f"load of the machine in the last minute {load_average():.1f}")
     if options.record:
         record = {
             "command": "python benchmarks/pages.py --record",

@@ -4,23 +4,19 @@
 loads a model, lets it write and prints what the page and its worker took.
 """
 
-import functools
-import http.server
-import os
 import shutil
 import statistics
 import sys
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from common import load_average, open_browser, serve
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "book" / "ext"))
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # The worker alone, without a page that draws: what the model can do.
 ALONE = """(files) => new Promise((done, fail) => {
   const worker = new Worker("worker.js");
@@ -58,11 +54,6 @@ class Options:
     """Fail below this many tokens per second, of the worker alone."""
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        """Say nothing."""
-
-
 def site(folder, model):
     """Write the page, serve it, and return its address."""
     from minigpt_book import playground
@@ -71,10 +62,7 @@ def site(folder, model):
     html = playground.page_html(model)
     (folder / "page.html").write_text(html, encoding="utf-8")
     shutil.copy(ROOT / "book/theme/files/minigpt.css", folder)
-    handler = functools.partial(Quiet, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}"
+    return serve(folder)
 
 
 def measure(page, address, files):
@@ -95,23 +83,20 @@ def main(options):
     from minigpt_book import playground
     from playwright.sync_api import sync_playwright
 
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
     files = playground.files(options.model)
-    if not found or not files:
-        raise SystemExit("needs a Chromium, and a model in the given folder")
+    if not files:
+        raise SystemExit("needs a model in the given folder")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as api:
         address = site(Path(folder), options.model)
-        browser = api.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = open_browser(api)
         load, alone, drawn = measure(browser.new_page(), address, files)
         browser.close()
     size = sum(file["bytes"] for file in files)
     print(f"{size / 1e6:8.1f} MB loaded in {load:.2f} s")
     print(f"{alone:8.0f} tokens per second, the worker alone (median of 5)")
     print(f"{drawn:8.0f} tokens per second while the page draws them")
-    if hasattr(os, "getloadavg"):  # a busy machine says nothing about speed
-        print(f"{os.getloadavg()[0]:8.1f} load of the machine, the last minute")
+    # a busy machine says nothing about speed
+    print(f"{load_average():8.1f} load of the machine, the last minute")
     if alone < options.least:
         raise SystemExit(f"slower than {options.least:.0f} tokens per second")
 

@@ -21,7 +21,6 @@ notebooks/results/speedrun_<corpus>.json for chapter 15.
 """
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import tyro
-from common import RESULTS, load, read, save, today, versions
+from common import RESULTS, load, load_average, read, save, today, versions
 from torch import nn
 
 from minigpt.bigram import cross_entropy
@@ -115,16 +114,16 @@ def first(vocab_size):
     )
 
 
-def muon(model, rate=1e-2, table_rate=5e-3):
-    """Muon inside the blocks, AdamW for the table of tokens and the gains."""
+def muon(model, make):
+    """Muon, as `make` makes it, inside the blocks; AdamW for the rest."""
     inside = [p for p in model.blocks.parameters() if p.dim() == 2]
     known = set(inside)
     rest = [p for p in model.parameters() if p not in known]
     betas = (0.9, 0.95)
     return Together(
-        Muon(inside, lr=rate, weight_decay=0.0),
+        make(inside),
         torch.optim.AdamW(
-            rest, lr=table_rate, betas=betas, weight_decay=0.0, fused=True
+            rest, lr=5e-3, betas=betas, weight_decay=0.0, fused=True
         ),
     )
 
@@ -163,8 +162,8 @@ class LeanAttention(nn.Module):
 class PairGPT(GPT):
     """A GPT that also looks up each character together with the one before.
 
-    What a bigram knows is then there from the first steps on, and attention
-    can begin with what is further away.
+    The table can hold what a bigram knows, so that attention need not look
+    for the character before.
     """
 
     def __init__(self, config, **parts):
@@ -218,19 +217,6 @@ def with_pairs(vocab_size):
     )
 
 
-def stacked_muon(model):
-    """As `muon`, stacked, at other rates."""
-    inside = [p for p in model.blocks.parameters() if p.dim() == 2]
-    known = set(inside)
-    rest = [p for p in model.parameters() if p not in known]
-    return Together(
-        StackedMuon(inside, lr=6e-3),
-        torch.optim.AdamW(
-            rest, lr=5e-3, betas=(0.9, 0.95), weight_decay=0.0, fused=True
-        ),
-    )
-
-
 ENTRIES = [
     Entry(
         PLAIN,
@@ -246,7 +232,7 @@ ENTRIES = [
         "the course",
         "RoPE, QK-norm, squared ReLU, Muon; rate down to zero",
         first,
-        muon,
+        partial(muon, make=partial(Muon, lr=1e-2, weight_decay=0.0)),
         warm_then_down,
         steps=500,
     ),
@@ -255,7 +241,7 @@ ENTRIES = [
         "the course",
         "the four parts, leaner; a table of pairs",
         with_pairs,
-        stacked_muon,
+        partial(muon, make=partial(StackedMuon, lr=6e-3)),
         warm_then_down,
         steps=250,
         measures=1,
@@ -381,8 +367,8 @@ def main(a):
         raise SystemExit("the race is run with two threads: add --try-only")
     torch.set_num_threads(a.threads)
     keep_memory()
-    if (load_average := getattr(os, "getloadavg", lambda: [0])()[0]) > 1:
-        print(f"this machine is busy (load {load_average:.1f}): seconds on "
+    if (busy := load_average()) > 1:
+        print(f"this machine is busy (load {busy:.1f}): seconds on "
               "the clock will be too many")  # fmt: skip
     corpus = load(a.corpus)
     known = [entry.name for entry in ENTRIES]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import torch
 import tyro
-from common import alternate, load, versions
+from common import alternate, load, load_average, versions
 
 from minigpt.bigram import cross_entropy
 from minigpt.data import get_batch
@@ -185,10 +185,10 @@ def main(a):
     steps[f"minigpt, batch {n}"] = training_step(*ours(a, V), *batch(n))
     square = torch.randn(2048, 2048)
     steps[PEAK] = lambda: square @ square
-    before = os.getloadavg()[0]
+    before = load_average()
     times = alternate(steps, rounds=a.rounds, calls=a.calls)
     print(f"{corpus.name}, V = {V}, {a.threads} threads, {versions()}")
-    print(f"load average {before:.2f} before, {os.getloadavg()[0]:.2f} after")
+    print(f"load average {before:.2f} before, {load_average():.2f} after")
     report(a, times, V)
 
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from lab import notebook
+from widgets import some_model
 
-from minigpt.gpt import GPT, GPTConfig
+from minigpt.gpt import GPTConfig
 from minigpt.lens import ablated, ablation_costs, token_losses
 from minigpt.tokenizer import CharTokenizer
 from minigpt.viz.ablation import AblationToggles, subsets
@@ -16,15 +17,6 @@ CONFIG = GPTConfig(vocab_size=9, block_size=8, n_layer=2, n_head=2, n_embd=8)
 PROMPTS = ["<b>", "ace"]
 
 
-def some_model():
-    torch.manual_seed(0)
-    model = GPT(CONFIG).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.normal_(std=0.4)
-    return model
-
-
 def texts():
     ids = torch.randint(9, (4, 9), generator=torch.Generator().manual_seed(1))
     return ids[:, :-1], ids[:, 1:]
@@ -32,7 +24,7 @@ def texts():
 
 def view(**options):
     options = {"prompts": PROMPTS, "tokenizer": TOKENIZER} | options
-    return AblationToggles(some_model(), HEADS, *texts(), **options)
+    return AblationToggles(some_model(CONFIG), HEADS, *texts(), **options)
 
 
 def test_subsets_are_numbered_by_their_bits():
@@ -40,7 +32,7 @@ def test_subsets_are_numbered_by_their_bits():
 
 
 def test_what_cannot_be_shown_is_refused():
-    model, (x, y) = some_model(), texts()
+    model, (x, y) = some_model(CONFIG), texts()
     some = {"prompts": PROMPTS, "tokenizer": TOKENIZER}
     with pytest.raises(ValueError, match=r"head 0 to 1, got \(0, 2\)"):
         AblationToggles(model, [(0, 2)], x, y, **some)
@@ -50,7 +42,7 @@ def test_what_cannot_be_shown_is_refused():
 
 
 def test_states_are_measured_one_by_one():
-    model, (x, y), shown = some_model(), texts(), view()
+    model, (x, y), shown = some_model(CONFIG), texts(), view()
     cost = torch.frombuffer(
         bytearray(shown.cost["data"]), dtype=torch.float32
     ).view(8, 2)
@@ -76,7 +68,7 @@ def signed(x):
 
 def sentence(state):
     x, y = texts()
-    model = some_model()
+    model = some_model(CONFIG)
     base = token_losses(model, x, y).mean().item()
     if not state:
         return f"Nothing is off: loss {base:.3f} nats a token."
@@ -98,7 +90,7 @@ def sentence(state):
 def says(state, prompt):
     """The likeliest tokens after a prompt, with their probabilities."""
     off = [h for k, h in enumerate(HEADS) if state >> k & 1]
-    model = some_model()
+    model = some_model(CONFIG)
     with ablated(model, off):
         ids = torch.tensor([TOKENIZER.encode(prompt)])
         top = model(ids)[0, -1].softmax(-1).topk(4)
@@ -157,7 +149,7 @@ def test_table_has_every_combination(opened):
     root.get_by_role("button", name="show as table").click()
     rows = root.locator(".mg-table-frame tbody tr")
     assert rows.count() == 8
-    cost = ablation_costs(some_model(), subsets(HEADS), *texts())
+    cost = ablation_costs(some_model(CONFIG), subsets(HEADS), *texts())
     for state in range(8):
         cells = rows.nth(state).locator("td").all_inner_texts()
         assert cells[0] == signed(cost[state, 0].item())
@@ -168,7 +160,7 @@ def test_table_has_every_combination(opened):
 
 IN_LAB = f"""
 import torch
-from minigpt.gpt import GPT, GPTConfig
+from minigpt.gpt import GPTConfig
 from minigpt.tokenizer import CharTokenizer
 from minigpt.viz.ablation import AblationToggles
 torch.manual_seed(0)

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from lab import notebook, stored
+from widgets import some_model
 
 from minigpt.cache import multiplications
-from minigpt.gpt import GPT, GPTConfig
+from minigpt.gpt import GPTConfig
 from minigpt.viz.cache_timeline import CacheTimeline
 
 NAME = "Cache timeline"
@@ -13,32 +14,23 @@ CONFIG = GPTConfig(vocab_size=20, block_size=6, n_layer=2, n_head=2, n_embd=8)
 IDS = [3, 1, 4, 1, 5, 9, 2, 6]  # two more than the window
 
 
-def some_model():
-    torch.manual_seed(0)
-    model = GPT(CONFIG).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.normal_(std=0.4)
-    return model
-
-
 def decode(i):
     return f"<b>{i}"
 
 
 def view():
-    return CacheTimeline(some_model(), IDS, decode, prompt=3)
+    return CacheTimeline(some_model(CONFIG), IDS, decode, prompt=3)
 
 
 def test_what_cannot_be_shown_is_refused():
     with pytest.raises(ValueError, match="1 to 32 tokens, got 0"):
-        CacheTimeline(some_model(), [], decode, prompt=1)
+        CacheTimeline(some_model(CONFIG), [], decode, prompt=1)
     with pytest.raises(ValueError, match="prompt must be 1 to 6.*got 7"):
-        CacheTimeline(some_model(), IDS, decode, prompt=7)
+        CacheTimeline(some_model(CONFIG), IDS, decode, prompt=7)
 
 
 def test_the_logits_are_the_models_own():
-    model, steps = some_model(), view().steps
+    model, steps = some_model(CONFIG), view().steps
     assert len(steps) == 6
     for i, step in enumerate(steps):
         logits = model(torch.tensor([IDS[: 3 + i][-6:]]))[0, -1]
@@ -193,7 +185,7 @@ def test_without_motion_play_shows_the_end(widget_page):
 
 IN_LAB = f"""
 import torch
-from minigpt.gpt import GPT, GPTConfig
+from minigpt.gpt import GPTConfig
 from minigpt.viz.cache_timeline import CacheTimeline
 torch.manual_seed(0)
 model = GPT({CONFIG!r}).eval()
