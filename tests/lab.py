@@ -30,6 +30,10 @@ READY = "() => window.jupyterapp?.shell.currentWidget?.context?.isReady"
 IDLE = """() => window.jupyterapp.shell.currentWidget.sessionContext.session
     ?.kernel?.status === 'idle'"""
 RUN = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+WRONG = [
+    f".jp-OutputArea [data-mime-type='application/vnd.jupyter.{kind}']"
+    for kind in ("stderr", "error")
+]
 THEME = """(theme) => window.jupyterapp.commands.execute(
     'apputils:change-theme', { theme })"""
 
@@ -164,10 +168,13 @@ class Lab:
             f'.jp-OutputArea section.mg[aria-label="{label}"]'
         )
         early = self.page.get_by_text("model not found")
+        wrong = self.page.locator(", ".join(WRONG))
         for _ in range(3):
-            root.or_(early).first.wait_for(timeout=90_000)
+            root.or_(early).or_(wrong).first.wait_for(timeout=90_000)
             if root.count():
                 return root
+            if wrong.count():
+                raise AssertionError(wrong.first.inner_text())
             self.page.reload()
             self.page.wait_for_function(READY, timeout=90_000)
         raise AssertionError(f"{label}: JupyterLab did not find its model")

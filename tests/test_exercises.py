@@ -7,6 +7,7 @@ the blank in its notebook, run, and checked.
 import functools
 import importlib
 import linecache
+import random
 import types
 from pathlib import Path
 
@@ -172,6 +173,23 @@ def test_with_other_numbers_the_same_answers_pass_and_fail(exercise):
     for answer, _ in exercise.wrong[:2]:
         wrong = with_answer(exercise, answer)
         assert checked(exercise, wrong, 0.7, 777_777).status == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
+def test_whatever_numbers_a_grader_draws(exercise):
+    dice = random.Random(exercise.id)
+    own = filled(cell_of(exercise), [None] * 9)
+    for right in [own, *(with_answer(exercise, a) for a in exercise.right)]:
+        for seed in (dice.randrange(2, 10**6) for _ in range(30)):
+            result = checked(exercise, right, seed=seed)
+            assert result.status == "passed", (seed, result)
+    for answer, _ in exercise.wrong:
+        wrong = with_answer(exercise, answer)
+        for seed in (dice.randrange(2, 10**6) for _ in range(8)):
+            result = checked(exercise, wrong, 0.7, seed)
+            assert result.status == "failed", (seed, answer, result)
+            assert "cannot judge" not in result.cause, (seed, answer)
 
 
 @pytest.mark.parametrize("exercise, answer", answers("right"))

@@ -160,7 +160,7 @@ def test_table_has_every_combination(opened):
 
 IN_LAB = f"""
 import torch
-from minigpt.gpt import GPTConfig
+from minigpt.gpt import GPT, GPTConfig
 from minigpt.tokenizer import CharTokenizer
 from minigpt.viz.ablation import AblationToggles
 torch.manual_seed(0)

@@ -185,7 +185,7 @@ def test_without_motion_play_shows_the_end(widget_page):
 
 IN_LAB = f"""
 import torch
-from minigpt.gpt import GPTConfig
+from minigpt.gpt import GPT, GPTConfig
 from minigpt.viz.cache_timeline import CacheTimeline
 torch.manual_seed(0)
 model = GPT({CONFIG!r}).eval()

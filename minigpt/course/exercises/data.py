@@ -97,12 +97,12 @@ def check_split(t):
 
 
 def batch_as(ids, rows, seed, x_from=0, y_from=1):
-    """x, y of windows of 4, cut with a shift of either."""
+    """x, y of windows of 4, cut with a shift of either, around the end."""
     generator = torch.Generator().manual_seed(2 + seed)
     starts = torch.randint(len(ids) - 4, (rows, 1), generator=generator)
     at = starts + torch.arange(4)
     ids = torch.as_tensor(ids).long()
-    return ids[at + x_from], ids[at + y_from]
+    return ids[(at + x_from) % len(ids)], ids[(at + y_from) % len(ids)]
 
 
 def check_batch(t):

@@ -11,14 +11,18 @@ CUT = -torch.inf
 
 
 def some_logits(t):
-    """Two rows of six logits, in no order, with other numbers by seed."""
-    logits = torch.tensor(
+    """Two rows of six logits, in no order, their columns moved by seed."""
+    rows = torch.tensor(
         [[1.0, 3.0, -1.0, 2.0, 0.5, -2.0], [0.2, -0.5, 1.0, -1.0, 0.6, 0.8]]
     )
-    if t.seed > 1:
-        dice = torch.Generator().manual_seed(t.seed)
-        logits = logits[:, torch.randperm(6, generator=dice)]
-    return logits
+    if t.seed == 1:
+        return rows
+    dice = torch.Generator().manual_seed(t.seed)
+    while True:
+        logits = rows[:, torch.randperm(6, generator=dice)]
+        order = logits.argsort(-1, descending=True)
+        if not torch.equal(order < 2, ranks(logits) < 2):
+            return logits  # who takes ids for ranks gets something else
 
 
 def check_temperature(t):
@@ -201,12 +205,16 @@ def check_min_p(t):
 
 def check_penalty(t):
     logits = some_logits(t)
-    seen = torch.tensor([[1, 2, 1], [0, -1, 3]])
-    given = "penalty 2; ids 1 and 2 seen in the first row, 0 and 3 in the next"
+    rising = logits.argsort(-1).tolist()
+    a, b = rising[0][5], rising[0][1]  # logits 3 and -1
+    c, d = rising[1][2], rising[1][0]  # logits 0.2 and -1
+    seen = torch.tensor([[a, b, a], [c, -1, d]])
+    given = f"penalty 2; ids {a} and {b} seen in the first row, {c} and {d} in "
+    given += "the next"
     got = t.call(t.answer, logits, seen, 2.0, given=given)
     was = torch.zeros_like(logits, dtype=torch.bool)
-    was[0, [1, 2]] = True
-    was[1, [0, 3]] = True
+    was[0, [a, b]] = True
+    was[1, [c, d]] = True
 
     def lowered(value):
         return torch.where(was, value, logits)

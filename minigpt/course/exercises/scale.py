@@ -16,7 +16,7 @@ def config(t, **changes):
         position="learned",
     )  # fmt: skip
     if t.seed > 1:
-        more = {"n_layer": 2 + t.seed % 3, "n_embd": 8 + 4 * (t.seed % 3)}
+        more = {"n_layer": 3 + t.seed % 3, "n_embd": 8 + 4 * (t.seed % 3)}
         fields |= more | {"vocab_size": 11 + t.seed % 5}
     return SimpleNamespace(**(fields | changes))
 

@@ -283,6 +283,8 @@ def check_smoothing(t):
     dice = torch.Generator().manual_seed(t.seed)
     logits = torch.randn(2, 3, 5, generator=dice)
     targets = torch.tensor([[1, 4, 0], [2, -100, -100]])
+    logits += 3 * F.one_hot(targets.clamp(min=0), 5)  # as after training
+    logits[1, 1:] *= 4  # padding: who counts it must be seen
     given = "logits (2, 3, 5), targets [[1, 4, 0], [2, -100, -100]], 0.2"
     got = t.call(
         t.answer, logits, targets, 0.2, given=given,
