@@ -139,12 +139,13 @@ def read(path):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def alternate(contestants, *, rounds, calls):
+def turns(contestants, *, rounds, calls):
     """Time functions in turns, so that a busy machine slows all alike.
 
-    contestants {name: function of no arguments} -> {name: median seconds
-    per call}. In each round each function is called `calls` times, after
-    one call that is not timed: it brings its own data back into the caches.
+    contestants {name: function of no arguments} -> {name: seconds per call,
+    one number for each round}. In each round each function is called `calls`
+    times, after one call that is not timed: it brings its own data back into
+    the caches.
     """
     times = {name: [] for name in contestants}
     for _ in range(rounds):
@@ -154,6 +155,12 @@ def alternate(contestants, *, rounds, calls):
             for _ in range(calls):
                 function()
             times[name].append((time.perf_counter() - start) / calls)
+    return times
+
+
+def alternate(contestants, *, rounds, calls):
+    """The medians of `turns`: {name: seconds per call}."""
+    times = turns(contestants, rounds=rounds, calls=calls)
     return {name: statistics.median(t) for name, t in times.items()}
 
 

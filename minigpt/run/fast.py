@@ -27,10 +27,8 @@ class FusedAttention(MultiHeadAttention):
         if qkv.dtype == torch.bfloat16 and qkv.device.type == "cpu":
             y = half_attention(qkv.unflatten(2, (3, self.n_head, -1)))
         else:
-            q, k, v = (
-                part.unflatten(2, (self.n_head, -1)).transpose(1, 2)
-                for part in qkv.chunk(3, dim=-1)
-            )
+            heads = qkv.unflatten(2, (3 * self.n_head, -1))  # (B, T, 3·H, D)
+            q, k, v = (p.transpose(1, 2) for p in heads.chunk(3, dim=2))
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.dropout(self.proj(join_heads(y)))
 
