@@ -85,6 +85,12 @@ class Head(nn.Module):
             )
 
     def forward(self, x, *, mask=None, record=None):
+        """(B, T, C) -> (B, T, D).
+
+        mask (B, T) is True for real tokens; record, a list, gets the weights
+        (B, T, T) appended. Raises ValueError or TypeError for input that does
+        not fit.
+        """
         self.check(x, mask)
         q, k, v = self.query(x), self.key(x), self.value(x)  # (B, T, D)
         scores = q @ k.transpose(-2, -1) * q.size(-1) ** -0.5  # (B, T, T)

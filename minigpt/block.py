@@ -37,6 +37,7 @@ class MLP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):
+        """(…, C) -> (…, C)."""
         hidden = self.activation(self.fc(x))  # (…, 4C)
         x = self.proj(hidden)  # (…, C)
         return self.dropout(x)

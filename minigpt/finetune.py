@@ -136,6 +136,7 @@ class LoRA(nn.Module):
         self.B = nn.Parameter(linear.weight.new_zeros(n_out, rank))
 
     def forward(self, x):
+        """(…, C_in) -> (…, C_out): the layer as it was, and the detour."""
         detour = x @ self.A.T @ self.B.T  # (…, C_in), (…, r), (…, C_out)
         return self.linear(x) + self.scale * detour
 
@@ -222,6 +223,7 @@ class Classifier(nn.Module):
         return features(self.body, idx).mean(1)
 
     def forward(self, idx):
+        """idx (B, T) -> logits (B, K), one for each class."""
         return self.layer(self.pool(idx))  # (B, K)
 
 

@@ -205,6 +205,7 @@ class SwiGLU(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):
+        """(…, C) -> (…, C)."""
         gate, value = self.fc(x).chunk(2, dim=-1)  # (…, hidden) twice
         return self.dropout(self.proj(F.silu(gate) * value))
 
@@ -287,13 +288,16 @@ class Together:
 
     @property
     def param_groups(self):
+        """The groups of all, so that a schedule can set their `lr`."""
         return [g for o in self.optimizers for g in o.param_groups]
 
     def zero_grad(self):
+        """Forget all gradients."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
 
     def step(self):
+        """One step of each."""
         for optimizer in self.optimizers:
             optimizer.step()
 

@@ -36,6 +36,7 @@ class LearnedPosition(nn.Embedding):
         super().__init__(block_size, n_embd)
 
     def forward(self, positions):
+        """positions (…) -> (…, n_embd): each place's row of the table."""
         check_positions(positions, self.num_embeddings)
         return super().forward(positions)
 
@@ -87,5 +88,6 @@ class SinusoidalPosition(nn.Module):
         self.register_buffer("table", table.float(), persistent=False)
 
     def forward(self, positions):
+        """positions (…) -> (…, n_embd): each place's sines and cosines."""
         check_positions(positions, len(self.table))
         return self.table[positions]
