@@ -6,7 +6,9 @@ there are, and the chapter of each, from the notebooks that are in the book.
 
 import importlib
 import inspect
+import re
 from pathlib import Path
+from types import FunctionType
 
 import minigpt.viz
 from minigpt.course.notebooks import module_name, read
@@ -26,11 +28,16 @@ From [{title}](../{docname}.ipynb).
 ```
 """
 AROUND = """
-## minigpt.run and minigpt.viz
+## minigpt.course, minigpt.run and minigpt.viz
 
-Written by hand, not exported by a chapter. What the chapters take from them:
+Written by hand, not exported by a chapter. What the chapters and the learner
+edition take from them:
 
 ```{{eval-rst}}
+.. autofunction:: minigpt.course.check.check(id, answer=…, *, seconds=10)
+.. autofunction:: minigpt.course.check.hint(id, number=1)
+.. autofunction:: minigpt.course.check.solution(id)
+.. autofunction:: minigpt.course.check.use_reference(id)
 .. autofunction:: minigpt.run.export.load_model(folder=ASSETS)
 .. autofunction:: minigpt.viz.show
 .. autofunction:: minigpt.viz.ladder
@@ -41,17 +48,22 @@ Written by hand, not exported by a chapter. What the chapters take from them:
 pages share: {colours}. The commands are described by
 `python -m minigpt --help`.
 """
+SECTIONS = {"Args:": "param", "Raises:": "raises"}
+# What is code in a docstring without saying so: order="pre", ("t", "h"), "pre"
+CODE = re.compile(
+    r'\w+="\w+"|[(\[](?:"[^"]*"(?:, )?)+[)\]]|"[a-z][\w.]*"(?!\w)'
+)
 
 
 def around():
     """The section of what is written by hand: functions, widgets, colours."""
     classes = sorted(
-        f"{module}.{widget.__name__}"
+        f".. autoclass:: {module}.{widget.__name__}\n{own_methods(widget)}"
         for module, widget in map(widget_of, VIZ.glob("*.py"))
         if widget
     )
     return AROUND.format(
-        widgets="\n".join(f".. autoclass:: {name}" for name in classes),
+        widgets="\n".join(classes),
         colours=", ".join(palette),
     )
 
@@ -65,6 +77,18 @@ def widget_of(path):
         if is_widget and found.__module__ == name and found is not Widget:
             return name, found
     return name, None
+
+
+def own_methods(widget):
+    """The option that lists what a widget can do beyond every widget."""
+    names = [
+        name
+        for name, found in vars(widget).items()
+        if isinstance(found, (FunctionType, classmethod))
+        and not name.startswith("_")
+        and not hasattr(Widget, name)
+    ]
+    return f"   :members: {', '.join(names)}\n" if names else ""
 
 
 def on_source(app, docname, source):
@@ -98,10 +122,34 @@ def on_signature(app, what, name, obj, options, signature, returns):
     return str(own.replace(parameters=plain)), returns
 
 
+def on_docstring(app, what, name, obj, options, lines):
+    """Mark errors, arguments and quoted words of a docstring for Sphinx."""
+    lines[:] = [CODE.sub(r"``\g<0>``", line) for line in fields(lines)]
+
+
+def fields(lines):
+    """`Raises:` and below it `    TypeError: why` -> `:raises TypeError: why`.
+
+    The same for `Args:`; lines that go on stay as they are.
+    """
+    kind, found = None, []
+    for line in lines:
+        if line in SECTIONS:
+            kind = SECTIONS[line]
+            found += [""] * bool(found and found[-1])
+            continue
+        if line and not line.startswith(" "):
+            kind = None
+        entry = kind and re.match(r" {4}(\w+): (.*)", line)
+        found.append(f":{kind} {entry[1]}: {entry[2]}" if entry else line)
+    return found
+
+
 def setup(app):
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("source-read", on_source)
     app.connect("autodoc-process-signature", on_signature)
+    app.connect("autodoc-process-docstring", on_docstring)
     app.connect("config-inited", on_config)
 
 
