@@ -7,6 +7,7 @@ there are, and the chapter of each, from the notebooks that are in the book.
 import importlib
 import inspect
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import FunctionType
 
@@ -112,7 +113,11 @@ def on_source(app, docname, source):
 
 def on_signature(app, what, name, obj, options, signature, returns):
     """Show what a widget is made from; its own base class hides it."""
-    if what != "class" or not issubclass(obj, Widget):
+    if what != "class":
+        return None
+    if is_dataclass(obj):
+        return signature.replace("<factory>", "[]"), returns
+    if not issubclass(obj, Widget):
         return None
     own = inspect.signature(obj.__init__)
     plain = [
@@ -157,5 +162,6 @@ def on_config(app, config):
     """Docstrings name code in `backticks`, and only what they say counts."""
     config.autodoc_member_order = "bysource"
     config.autodoc_inherit_docstrings = False
+    config.autodoc_preserve_defaults = True  # LayerNorm, not <class '…'>
     config.default_role = "code"
     config.nitpick_ignore_regex += [("py:.*", ".*")]  # types of other packages
