@@ -73,6 +73,8 @@ def prepare(notebook, planned=(), docname=""):
         for output in cell.get("outputs", []):
             size_figure(output)
     embed_widgets(notebook, docname)
+    for n, cell in enumerate(notebook["cells"]):
+        cell.setdefault("id", f"page-{n}")  # nbformat asks for one each
 
 
 def with_exercises(cells):
