@@ -26,6 +26,7 @@ From [{title}](../{docname}.ipynb).
 ```{{eval-rst}}
 .. automodule:: minigpt.{module}
    :members:
+   :special-members: __call__
 ```
 """
 AROUND = """
@@ -96,6 +97,7 @@ def on_source(app, docname, source):
     """Write a section for each chapter that exports a module."""
     if docname != PAGE:
         return
+    app.env.note_dependency(__file__)
     root = Path(app.srcdir)
     for name in sorted(app.env.found_docs):
         if not name.startswith("notebooks/"):
@@ -129,7 +131,24 @@ def on_signature(app, what, name, obj, options, signature, returns):
 
 def on_docstring(app, what, name, obj, options, lines):
     """Mark errors, arguments and quoted words of a docstring for Sphinx."""
+    if what == "class" and is_dataclass(obj):
+        lines += settings(inspect.getsource(obj))
     lines[:] = [CODE.sub(r"``\g<0>``", line) for line in fields(lines)]
+
+
+def settings(source):
+    """What stands behind the settings of a dataclass, as fields of Sphinx.
+
+    `    clip: float = 1.0  # longest gradient` -> `:param clip: longest …`
+    """
+    found = ["", ""]
+    for name, default, words in re.findall(
+        r"^    (\w+): .*? = (.*?)  # (.*)", source, re.M
+    ):
+        if words.startswith("or "):  # the default, or another
+            words = f"{default} {words}"
+        found.insert(-1, f":param {name}: {words}")
+    return found
 
 
 def fields(lines):
