@@ -36,7 +36,7 @@ Written by hand, not exported by a chapter. What the chapters and the learner
 edition take from them:
 
 ```{{eval-rst}}
-.. autofunction:: minigpt.course.check.check(id, answer=…, *, seconds=10)
+.. autofunction:: minigpt.course.check.check(id, answer=…, *, seed=1)
 .. autofunction:: minigpt.course.check.hint(id, number=1)
 .. autofunction:: minigpt.course.check.solution(id)
 .. autofunction:: minigpt.course.check.use_reference(id)
@@ -55,6 +55,7 @@ SECTIONS = {"Args:": "param", "Raises:": "raises"}
 CODE = re.compile(
     r'\w+="\w+"|[(\[](?:"[^"]*"(?:, )?)+[)\]]|"[a-z][\w.]*"(?!\w)'
 )
+ARROW = re.compile(r"(?<!\S)->(?!\S)")  # a line could end within it
 
 
 def around():
@@ -133,7 +134,9 @@ def on_docstring(app, what, name, obj, options, lines):
     """Mark errors, arguments and quoted words of a docstring for Sphinx."""
     if what == "class" and is_dataclass(obj):
         lines += settings(inspect.getsource(obj))
-    lines[:] = [CODE.sub(r"``\g<0>``", line) for line in fields(lines)]
+    lines[:] = [
+        ARROW.sub("→", CODE.sub(r"``\g<0>``", line)) for line in fields(lines)
+    ]
 
 
 def settings(source):
