@@ -203,7 +203,7 @@ class NgramCounts:
 
 
 class AddK:
-    """n-grams of one order, each counted k times more than it was seen.
+    """n-grams of one order, with k added to every count.
 
     Raises:
         ValueError: k is not positive.

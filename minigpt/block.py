@@ -21,7 +21,7 @@ class MLP(nn.Module):
     Source: Vaswani et al. 2017, section 3.3; GELU: Hendrycks and Gimpel 2016.
 
     Raises:
-        ValueError: activation is not one of ACTIVATIONS.
+        ValueError: activation is not "gelu", "gelu_tanh" or "relu".
     """
 
     def __init__(self, n_embd, *, activation="gelu", bias=True, dropout=0.0):
@@ -68,7 +68,10 @@ class LayerNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x):
-        """Raises ValueError when x does not end in n_embd channels."""
+        """(…, C) -> (…, C).
+
+        Raises ValueError when x does not end in n_embd channels.
+        """
         if x.shape[-1:] != self.weight.shape:
             raise ValueError(
                 f"x must have the shape (…, {self.weight.numel()}), "
@@ -97,7 +100,10 @@ class Block(nn.Module):
         self.order = order
 
     def forward(self, x, *, mask=None, cache=None, record=None):
-        """mask, cache and record go to attention as they are."""
+        """(B, T, C) -> (B, T, C).
+
+        mask, cache and record go to attention as they are.
+        """
         keys = {"mask": mask, "cache": cache, "record": record}
         if self.order == "pre":
             x = x + self.attention(self.norm1(x), **keys)

@@ -262,12 +262,14 @@ def answer_batch(pairs, *, end, block_size):
                 "prompt and answer need at least one token each, got "
                 f"{len(prompt)} and {len(answer)} in pair {number}"
             )
+    if not pairs:
+        raise ValueError("expected one or more pairs, got none")
     rows = [[*prompt, *answer, end] for prompt, answer in pairs]
-    T = max(map(len, rows), default=0) - 1
-    if not 1 <= T <= block_size:
+    T = max(map(len, rows)) - 1
+    if T > block_size:
         raise ValueError(
-            f"expected one or more pairs of at most {block_size} tokens "
-            f"(block_size), got {len(rows)}, the longest of {T}"
+            f"expected pairs of at most {block_size} tokens (block_size), "
+            f"got {len(rows)}, the longest of {T}"
         )
     x = torch.full((len(rows), T), end)  # (B, T)
     targets = torch.full((len(rows), T), -100)  # (B, T)

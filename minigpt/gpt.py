@@ -25,12 +25,12 @@ class GPTConfig:
     activation="gelu_tanh". Raises ValueError for values that fit no model.
     """
 
-    vocab_size: int = 50257
+    vocab_size: int = 50257  # how many different tokens there are
     block_size: int = 1024  # the longest context, in tokens
-    n_layer: int = 12
-    n_head: int = 12
-    n_embd: int = 768
-    dropout: float = 0.0
+    n_layer: int = 12  # blocks
+    n_head: int = 12  # heads in each block; they divide n_embd
+    n_embd: int = 768  # channels of the residual stream
+    dropout: float = 0.0  # share of numbers set to 0 in training
     bias: bool = True  # in the linear layers and LayerNorms
     norm: str = "pre"  # or "post", as in 2017
     activation: str = "gelu"  # or "gelu_tanh" or "relu"
@@ -176,6 +176,7 @@ class GPT(nn.Module):
 
         mask (B, T) is True for real tokens, cache a list of one `KVCache`
         per block, record a list that receives the attention weights.
+        Raises ValueError for input that does not fit.
         """
         check_input(idx, self.config, mask=mask, cache=cache)
         x = self.embed(idx, mask, cache[0].start if cache else 0)

@@ -28,7 +28,10 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x):
-        """Raises ValueError when x does not end in n_embd channels."""
+        """(…, C) -> (…, C).
+
+        Raises ValueError when x does not end in n_embd channels.
+        """
         if x.shape[-1:] != self.weight.shape:
             raise ValueError(
                 f"x must have the shape (…, {self.weight.numel()}), "
@@ -231,8 +234,8 @@ def modern_gpt(config, *, n_kv_head=None, qk_norm=False, hidden=None):
 def orthogonalize(G, rounds=5):
     """G (rows, columns) -> the same shape, singular values 0.68 to 1.21.
 
-    Newton-Schulz: products only. Directions far below the largest, by a
-    thousand or more, stay below that.
+    Newton-Schulz: products only. Singular values below 0.0015 of G's norm
+    (the root of the sum of its squares) come out smaller.
 
     Source: Jordan et al. 2024, "Muon".
     """

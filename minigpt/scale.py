@@ -14,7 +14,8 @@ from minigpt.gpt import count_parameters
 def token_flops(config, T):
     """FLOPs of the matrix products when one token meets T keys, by part.
 
-    For the forward pass; a masked key counts. -> dict of whole numbers.
+    For the forward pass; a masked key counts. -> dict of whole numbers:
+    "projections", "mixing", "mlp" and "head".
 
     Raises:
         ValueError: T does not fit the context of the model.
@@ -60,7 +61,7 @@ def train_days(flops, *, peak, devices=1, utilisation=0.4):
     if not (peak > 0 and devices >= 1):
         raise ValueError(
             "peak must be positive and devices at least 1, "
-            f"got peak={peak} and devices={devices}"
+            f"got peak={peak:g} and devices={devices}"
         )
     if not 0 < utilisation <= 1:
         raise ValueError(
@@ -107,7 +108,8 @@ def estimate(config, *, tokens, batch_size, devices, peak, utilisation):
     """What a configuration takes to train and to run -> dict of numbers.
 
     `batch_size` windows are in memory at once; the cache is one text's, in
-    16 bits. Bytes and days as if memory and work could be divided freely.
+    16 bits. Memory in bytes, `days` in days, `mixing_share` from 0 to 1, as
+    if memory and work could be divided freely.
     """
     N, parts = count_parameters(config), token_flops(config, config.block_size)
     flops = train_flops(config, tokens)
@@ -135,6 +137,7 @@ class PowerLaw:
     floor: float = 0.0
 
     def __call__(self, x):
+        """x -> y, a number or a tensor of them."""
         return self.floor + self.factor * x**-self.power
 
 

@@ -72,7 +72,10 @@ class BidirectionalAttention(CrossAttention):
     """Self-attention without a causal mask: (B, S, C) -> (B, S, C)."""
 
     def forward(self, x, *, mask=None, cache=None, record=None):
-        """Raises ValueError with a cache: a new token changes all others."""
+        """(B, S, C) -> (B, S, C).
+
+        Raises ValueError with a cache: a new token changes all others.
+        """
         if cache is not None:
             raise ValueError("attention both ways takes no cache, got one")
         return super().forward(x, x, mask=mask, record=record)
@@ -228,7 +231,11 @@ class Seq2Seq(nn.Module):
         return self.head(x)
 
     def forward(self, source, idx, *, source_mask=None, mask=None, record=None):
-        """Masks are True for real tokens; record is a `Record`."""
+        """source (B, S), idx (B, T) -> logits (B, T, V).
+
+        Masks (B, S) and (B, T) are True for real tokens; record is a
+        `Record`.
+        """
         memory = self.encode(source, source_mask=source_mask, record=record)
         masks = {"mask": mask, "source_mask": source_mask}
         return self.decode(idx, memory, record=record, **masks)
@@ -271,7 +278,9 @@ def mean_weights(states):
 
 
 def teach(model, batches, *, steps, warmup, smoothing=0.1, average=5, every=10):
-    """Trains as in 2017 -> the losses; the weights end as a mean.
+    """Train as in 2017 -> the loss of each step, in nats.
+
+    The weights end as a mean.
 
     batches() gives keywords for `model` and targets (B, T). The mean is over
     `average` states, `every` steps apart, the last of them the final one.

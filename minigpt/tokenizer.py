@@ -137,7 +137,8 @@ class WordTokenizer(Tokenizer):
         """Take the words seen `min_count` times, the most frequent first.
 
         At most `n_vocab` tokens, with the special ones; None is no limit.
-        Equal counts go by the alphabet.
+        Equal counts go by the alphabet. Raises ValueError where `n_vocab`
+        has no room beside the special tokens.
         """
         if n_vocab is not None and n_vocab <= len(cls.special):
             raise ValueError(f"n_vocab must be at least 5, got {n_vocab}")
@@ -282,7 +283,11 @@ class BPETokenizer(Tokenizer):
 
     @classmethod
     def train(cls, text, n_vocab, special_tokens=(), progress=True):
-        """Learn merges from `text` until there are `n_vocab` tokens."""
+        """Learn merges from `text` until there are `n_vocab` tokens.
+
+        Raises ValueError for an `n_vocab` that has no room for the bytes and
+        the special tokens, and for one that the text is too short for.
+        """
         n_tokens = n_vocab - len(special_tokens)
         if n_tokens < 256:
             raise ValueError(
@@ -292,7 +297,11 @@ class BPETokenizer(Tokenizer):
         return cls(train_bpe(text, n_tokens, progress), special_tokens)
 
     def encode(self, text, allowed_special=()):
-        """Text -> ids. A special token counts as one only when allowed."""
+        """Text -> ids. A special token counts as one only when allowed.
+
+        Raises ValueError for half a character, and for an `allowed_special`
+        that is no special token.
+        """
         to_bytes(text)  # refuses half a character, with its position
         marks = sorted(allowed_special, key=len, reverse=True)
         if not set(marks) <= self.special_tokens.keys():

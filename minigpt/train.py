@@ -19,16 +19,16 @@ class Recipe:
     Raises ValueError where rate or steps make no schedule.
     """
 
-    steps: int = 1000
+    steps: int = 1000  # updates of the weights
     batch_size: int = 32  # windows a step, all micro-batches together
     micro_batch: int = 32  # windows that fit into memory at once
     peak: float = 1e-3  # highest learning rate
     floor: float = 1e-4  # learning rate at the end
     warmup: int = 100  # steps until the peak
-    weight_decay: float = 0.1
+    weight_decay: float = 0.1  # for matrices; none for gains and biases
     clip: float = 1.0  # longest gradient
-    bf16: bool = False
-    seed: int = 0
+    bf16: bool = False  # matrix products in bfloat16
+    seed: int = 0  # of batches and dropout
 
     def __post_init__(self):
         if not (self.peak > 0 and 0 <= self.floor <= self.peak):
@@ -95,7 +95,9 @@ def step_batches(ids, step, recipe, *, block_size):
 
 
 def accumulate(model, batches, *, bf16=False):
-    """Adds the gradient of the mean loss over all `batches`; returns it.
+    """Add to the gradients that of the mean loss over all `batches`.
+
+    Returns this loss, in nats.
 
     Each batch counts by its number of targets, so the sum is the gradient
     of one large batch, also where padding makes batches uneven.
@@ -129,7 +131,11 @@ def train_step(model, optimizer, batches, recipe, *, rate):
 
 
 def train(model, ids, recipe, *, block_size, callback=None):
-    """Trains `model`; calls `callback(step, loss, rate, norm)` each step."""
+    """Train `model` in place.
+
+    After each step `callback(step, loss, rate, norm)` is called, if there is
+    one: loss in nats, the learning rate, the norm of the gradient.
+    """
     optimizer = make_optimizer(model, recipe)
     for step in range(recipe.steps):
         torch.manual_seed(step_seed(recipe.seed, step))
@@ -162,6 +168,7 @@ def score(model, ids, *, block_size, stride=None, share=(0, 1), batch=32):
 
     `stride` defaults to `block_size`; a smaller one gives every token more
     context. `share` (rank, world) scores every world-th window only.
+    `batch` windows are computed at once.
     """
     x, y = windows(ids, block_size=block_size, stride=stride or block_size)
     x, y = x[share[0] :: share[1]], y[share[0] :: share[1]]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from minigpt_book import lines, mathfont, notebooks, outputs
+from minigpt_book import lines, mathfont, modules, notebooks, outputs
 from minigpt_book.mathml import MathError, to_mathml
 from PIL import Image
 
@@ -262,3 +262,55 @@ def test_addresses_and_signatures_break_at_their_signs():
 def test_long_text_without_spaces_takes_no_time():
     page = "a" * 1_000_000 + to_mathml("x") + "."
     assert "mg-keep" in lines.keep(page)
+
+
+def test_errors_and_arguments_of_a_docstring_become_fields():
+    lines = [
+        "What it does.",
+        "Args:",
+        "    maps: (L, H, T, S), the weights,",
+        "        one for each layer",
+        "Raises:",
+        "    ValueError: no map.",
+        "",
+        "Source: a paper.",
+    ]
+    assert modules.fields(lines) == [
+        "What it does.",
+        "",
+        ":param maps: (L, H, T, S), the weights,",
+        "        one for each layer",
+        "",
+        ":raises ValueError: no map.",
+        "",
+        "Source: a paper.",
+    ]
+
+
+def test_settings_are_explained_by_what_stands_behind_them():
+    source = """class Recipe:
+    steps: int = 1000
+    clip: float = 1.0  # longest gradient
+    norm: str = "pre"  # or "post"
+"""
+    assert modules.settings(source) == [
+        "",
+        ":param clip: longest gradient",
+        ':param norm: "pre" or "post"',
+        "",
+    ]
+
+
+def test_code_and_arrows_in_a_docstring_are_marked():
+    lines = ['order="pre" of (B, T) -> (B, T), a "word", ("t", "h")']
+    modules.on_docstring(None, "function", "f", len, None, lines)
+    assert lines == [
+        '``order="pre"`` of (B, T) \u2192 (B, T), a ``"word"``, ``("t", "h")``'
+    ]
+
+
+def test_a_widget_lists_what_only_it_can_do():
+    name, widget = modules.widget_of(modules.VIZ / "live_curve.py")
+    assert name == "minigpt.viz.live_curve"
+    assert modules.own_methods(widget).startswith("   :members: update, point")
+    assert modules.widget_of(modules.VIZ / "style.py")[1] is None

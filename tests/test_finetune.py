@@ -403,7 +403,7 @@ def test_the_loss_is_that_of_the_answers_alone():
 @pytest.mark.parametrize(
     "pairs, said",
     [
-        ([], "got 0"),
+        ([], "got none"),
         ([([1], [2]), ([], [3])], "got 0 and 1 in pair 1"),
         ([([1], [])], "got 1 and 0 in pair 0"),
         ([([1] * 9, [2] * 4)], "at most 12 tokens .* longest of 13"),

@@ -435,6 +435,18 @@ def test_orthogonalize_bends_singular_values_only(rows, columns, seed):
     assert_close(orthogonalize(G).double(), want, atol=1e-3, rtol=1e-3)
 
 
+def test_orthogonalize_gives_singular_values_of_about_one():
+    s = torch.logspace(-4, 0, 400, dtype=torch.float64)  # of G's norm
+    out = torch.stack([orthogonalize(of_norm_one(x))[0, 0] for x in s])
+    assert out[s >= 0.0016].min() > 0.68 and out.max() < 1.21
+    assert out[s < 0.0015].max() < 0.68
+
+
+def of_norm_one(x):
+    """diag(x, y), of norm 1."""
+    return torch.diag(torch.stack([x, (1 - x * x).clamp(min=0).sqrt()]))
+
+
 def test_orthogonalize_evens_out():
     for shape in ((32, 32), (8, 64), (64, 8)):
         values = torch.linalg.svdvals(orthogonalize(dice(*shape)))

@@ -109,7 +109,8 @@ def check(
     """Check an answer: a definition of yours, or a number or choice.
 
     Without `answer` it is the definition of that name in the notebook.
-    `seed` chooses the numbers and letters that are tried.
+    `seconds` is the limit for one call, `seed` chooses the numbers and letters
+    that are tried.
     """
     try:
         exercise = find(id)

@@ -20,6 +20,9 @@ class LiveCurve(Widget):
     Give `update` to `train` as its callback, and `point` what is measured
     now and then: held-out loss, a text, attention of one head. The view
     follows while training runs; `finish` shows the rest.
+
+    Raises:
+        ValueError: steps is below 1.
     """
 
     steps = traitlets.Int().tag(sync=True)
@@ -51,7 +54,10 @@ class LiveCurve(Widget):
             self.finish()
 
     def point(self, step, loss, text="", attention=None):
-        """What is true after `step` updates; `attention` is (T, T)."""
+        """What is true after `step` updates; `attention` is (T, T).
+
+        Raises ValueError for attention without tokens, or the other way round.
+        """
         if (attention is None) != (not self.tokens):
             raise ValueError(
                 f"each point needs the attention over its {len(self.tokens)} "

@@ -29,6 +29,7 @@ From [{title}](../{docname}.ipynb).
    :special-members: __call__
 ```
 """
+CHECK = "check(id, answer=…, *, seconds=10.0, seed=1)"
 AROUND = """
 ## minigpt.course, minigpt.run and minigpt.viz
 
@@ -36,7 +37,7 @@ Written by hand, not exported by a chapter. What the chapters and the learner
 edition take from them:
 
 ```{{eval-rst}}
-.. autofunction:: minigpt.course.check.check(id, answer=…, *, seed=1)
+.. autofunction:: minigpt.course.check.{check}
 .. autofunction:: minigpt.course.check.hint(id, number=1)
 .. autofunction:: minigpt.course.check.solution(id)
 .. autofunction:: minigpt.course.check.use_reference(id)
@@ -66,6 +67,7 @@ def around():
         if widget
     )
     return AROUND.format(
+        check=CHECK,
         widgets="\n".join(classes),
         colours=", ".join(palette),
     )
