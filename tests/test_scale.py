@@ -143,7 +143,7 @@ def test_days():
         ({"utilisation": 40}, "above 0 and at most 1, got 40"),
         ({"devices": 0}, "devices at least 1.*devices=0"),
         ({"peak": 0}, "peak must be positive.*peak=0"),
-        ({"peak": -1.0}, "peak must be positive.*peak=-1.0"),
+        ({"peak": -1.0}, "peak must be positive.*peak=-1"),
     ],
 )
 def test_machines_that_cannot_be_are_refused(change, said):
