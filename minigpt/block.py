@@ -21,7 +21,7 @@ class MLP(nn.Module):
     Source: Vaswani et al. 2017, section 3.3; GELU: Hendrycks and Gimpel 2016.
 
     Raises:
-        ValueError: activation is not "gelu", "gelu_tanh" or "relu".
+        ValueError: activation is none of `gelu`, `gelu_tanh`, `relu`.
     """
 
     def __init__(self, n_embd, *, activation="gelu", bias=True, dropout=0.0):
