@@ -13,8 +13,8 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 NO_BREAK = "\u00a0"
 # (B, T), (B,), (3, 4, 8); not (A, see below)
 SHAPE = re.compile(r"\((?:[A-Z0-9…]{1,2}, )+[A-Z0-9…]{0,2}\)")
-# · ★★ · 10 minutes
-MARK = re.compile(r"(?<=·) (?=[★\d])|(?<=\d) (?=minutes?\b)")
+# · ★★ · 10 minutes: a line may end behind a dot, but not within 125 · 10
+MARK = re.compile(r" (?=· [★\d])|(?<=\d ·) (?=\d)|(?<=\d) (?=minutes?\b)")
 MATH = re.compile(
     r"([^\s<>;]{0,30})"
     r'(<math [^>]*display="inline".*?</math>)([^\s<&]*)'
