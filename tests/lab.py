@@ -30,10 +30,7 @@ READY = "() => window.jupyterapp?.shell.currentWidget?.context?.isReady"
 IDLE = """() => window.jupyterapp.shell.currentWidget.sessionContext.session
     ?.kernel?.status === 'idle'"""
 RUN = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
-WRONG = [
-    f".jp-OutputArea [data-mime-type='application/vnd.jupyter.{kind}']"
-    for kind in ("stderr", "error")
-]
+SAID = ".jp-OutputArea [data-mime-type='application/vnd.jupyter.stderr']"
 THEME = """(theme) => window.jupyterapp.commands.execute(
     'apputils:change-theme', { theme })"""
 
@@ -168,7 +165,7 @@ class Lab:
             f'.jp-OutputArea section.mg[aria-label="{label}"]'
         )
         early = self.page.get_by_text("model not found")
-        wrong = self.page.locator(", ".join(WRONG))
+        wrong = self.page.locator(SAID, has_text="Traceback (most recent")
         for _ in range(3):
             root.or_(early).or_(wrong).first.wait_for(timeout=90_000)
             if root.count():
