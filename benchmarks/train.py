@@ -6,10 +6,10 @@ The same shape, the same data, the same AdamW, the same clipping, float32,
 no dropout, no compilation. The two take turns, and each round gives a ratio:
 the median and the quartiles are printed. Then all rows below take turns.
 Hugging Face's model is used as it comes, with PyTorch's fused attention; ours
-as `python -m minigpt train` uses it, which has the same, and beside it with
-the attention of chapter 6, which shows its weights. Further rows show what
-other options are worth. That command also keeps the memory that it frees;
-here this is an option, and then for both. The same run measures the peak of a
+as `python -m minigpt train` uses it, which has the same and calls no modules
+(`FastGPT`), and beside it as chapter 8 teaches it. Further rows show what
+other options are worth. That command also keeps the memory that it frees; here
+this is an option, and then for both. The same run measures the peak of a
 2048-square float32 matrix product and says what part of it a step at batch 24
 reaches, counting the products of the model alone, forward and backward.
 """
@@ -17,6 +17,7 @@ reaches, counting the products of the model alone, forward and backward.
 import os
 import statistics
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import tyro
@@ -25,8 +26,7 @@ from common import alternate, load, load_average, turns, versions
 from minigpt.bigram import cross_entropy
 from minigpt.data import get_batch
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.multihead import MultiHeadAttention
-from minigpt.run.fast import FusedAttention, keep_memory
+from minigpt.run.fast import FastGPT, FusedAttention, keep_memory
 
 OURS, THEIRS = "minigpt", "Hugging Face GPT-2"
 PEAK = "2048-square float32 product"
@@ -54,9 +54,9 @@ class Arguments:
     """Keep freed memory, as `python -m minigpt train` does."""
 
 
-def ours(a, vocab_size, attention=FusedAttention, bias=False):
+def ours(a, vocab_size, kind=FastGPT, bias=False):
     """This course's GPT, without biases, as it trains its own model."""
-    model = GPT(
+    model = kind(
         GPTConfig(
             vocab_size=vocab_size,
             block_size=a.block_size,
@@ -64,8 +64,7 @@ def ours(a, vocab_size, attention=FusedAttention, bias=False):
             n_head=a.n_head,
             n_embd=a.n_embd,
             bias=bias,
-        ),
-        attention=attention,
+        )
     )
     return model, lambda x, y: cross_entropy(model(x), y)
 
@@ -128,17 +127,21 @@ def product_flops(a, vocab_size, batch_size):
 
 def contestants(a, vocab_size, x, y):
     """{name: a function that makes one training step}."""
+    fused = partial(GPT, attention=FusedAttention)
     fast = {"activation_function": "gelu_pytorch_tanh", "use_cache": False}
     return {
         OURS: training_step(*ours(a, vocab_size), x, y),
         "minigpt, with biases": training_step(
             *ours(a, vocab_size, bias=True), x, y
         ),
-        "minigpt, attention of chapter 6": training_step(
-            *ours(a, vocab_size, MultiHeadAttention), x, y
+        "minigpt, module by module": training_step(
+            *ours(a, vocab_size, fused), x, y
+        ),
+        "minigpt, as chapter 8 teaches it": training_step(
+            *ours(a, vocab_size, GPT), x, y
         ),
         "minigpt, the same with biases": training_step(
-            *ours(a, vocab_size, MultiHeadAttention, bias=True), x, y
+            *ours(a, vocab_size, GPT, bias=True), x, y
         ),
         THEIRS: training_step(*theirs(a, vocab_size), x, y),
         "Hugging Face, no key-value cache": training_step(
@@ -163,7 +166,7 @@ def compare(steps, a):
 
 
 def report(a, times, vocab_size):
-    for name in list(times)[:7]:
+    for name in list(times)[:8]:
         tokens = a.batch_size * a.block_size / times[name]
         print(
             f"{name:38} {1000 * times[name]:7.2f} ms {tokens:9,.0f} tokens/s"

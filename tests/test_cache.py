@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from minigpt.cache import KVCache, cache_bytes, multiplications, new_cache
 from minigpt.course.exercises import find
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.run.decode import Decoder, is_plain
+from minigpt.run.decode import Decoder
+from minigpt.run.fast import is_plain
 from minigpt.sample import Sampling, generate, next_logits, pad_prompts
 
 pytestmark = pytest.mark.usefixtures("one_thread")

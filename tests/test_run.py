@@ -13,14 +13,17 @@ from dataclasses import asdict, fields, replace
 import pytest
 import torch
 
-from minigpt.bigram import WittenBell, evaluate
+from minigpt.bigram import WittenBell, cross_entropy, evaluate
+from minigpt.block import MLP, Block
+from minigpt.cache import new_cache
 from minigpt.data import open_tokens
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.multihead import MultiHeadAttention
 from minigpt.run import Eval, ExportModel, Train, corpus, log, loop, probes
 from minigpt.run import options as run_options
+from minigpt.run.decode import Decoder, quick
 from minigpt.run.export import export_model, load_model
-from minigpt.run.fast import FusedAttention, keep_memory
+from minigpt.run.fast import FastGPT, FusedAttention, is_plain, keep_memory
 from minigpt.run.measure import evaluate as measure
 from minigpt.train import Recipe
 
@@ -485,6 +488,163 @@ def test_fused_attention_in_bfloat16_is_the_taught_one():
     moved[:, 6:] += 1
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(fused(moved)[:, :6], pairs[0][:, :6]), "causal"
+
+
+def pair_of_models(**options):
+    """One configuration as `GPT` and as `FastGPT`, with equal weights."""
+    c = GPTConfig(11, 8, 2, 3, 12, **options)
+    module_by_module = GPT(c, attention=FusedAttention)
+    fast = FastGPT(c)
+    fast.load_state_dict(module_by_module.state_dict())
+    for model in (module_by_module, fast):
+        for p in model.parameters():  # biases and gains that tell
+            with torch.no_grad():
+                p += 0.1 * torch.linspace(-1, 1, p.numel()).view(p.shape)
+    return module_by_module, fast
+
+
+SHAPES = [
+    {},
+    {"bias": False},
+    {"norm": "post", "position": "sinusoidal", "activation": "relu"},
+    {"position": "none", "tied": False, "activation": "gelu_tanh"},
+]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", SHAPES, ids=str)
+def test_the_fast_model_is_the_taught_one_bit_for_bit(options, precision):
+    """Logits and all gradients, in both precisions that a run may have."""
+    pair = pair_of_models(**options)
+    idx = torch.randint(11, (4, 7), generator=torch.Generator().manual_seed(0))
+    half = precision == torch.bfloat16
+    with torch.autocast("cpu", precision, enabled=half):
+        logits = [model(idx) for model in pair]
+    assert torch.equal(*logits) and logits[0].shape == (4, 7, 11)
+    for each in logits:
+        cross_entropy(each.float(), idx).backward()
+    for (name, p), q in zip(
+        pair[0].named_parameters(), pair[1].parameters(), strict=True
+    ):
+        assert torch.equal(p.grad, q.grad), name
+        assert p.grad.abs().sum() > 0, name
+
+
+def test_the_fast_model_calls_no_module_of_a_block():
+    """Otherwise nothing would be gained, and the test above proves nothing."""
+    _, fast = pair_of_models()
+    called = []
+    for block in fast.blocks:
+        for module in block.modules():
+            module.register_forward_hook(lambda *_: called.append(1))
+    idx = torch.zeros(1, 3, dtype=torch.long)
+    fast(idx)
+    assert not called
+    fast(idx, record=[])
+    assert called, "the taught way when asked"
+
+
+def test_the_fast_model_is_the_taught_one_when_asked_for_more():
+    pair = pair_of_models(dropout=0.5)
+    idx = torch.randint(11, (2, 7), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[0, :3] = False
+    records = [], []
+    for model, record in zip(pair, records, strict=True):
+        model.eval()
+        model(idx, record=record)
+    assert all(map(torch.equal, *records)) and len(records[0]) == 2
+    assert torch.equal(*(m(idx, mask=mask) for m in pair))
+    caches = [new_cache(model) for model in pair]
+    steps = [
+        torch.cat([m(idx[:, :4], cache=c), m(idx[:, 4:], cache=c)], 1)
+        for m, c in zip(pair, caches, strict=True)
+    ]
+    assert torch.equal(*steps)
+    dropped = []
+    for model in pair:
+        torch.manual_seed(3)
+        dropped.append(model.train()(idx))
+    assert torch.equal(*dropped)
+    assert not torch.allclose(dropped[1], pair[1].eval()(idx))
+
+
+def test_the_fast_model_refuses_what_the_taught_one_refuses():
+    _, fast = pair_of_models()
+    for wrong in (
+        torch.zeros(2, 9, dtype=torch.long),
+        torch.zeros(7, dtype=torch.long),
+        torch.zeros(2, 0, dtype=torch.long),
+        torch.full((2, 7), 11),
+        torch.zeros(2, 7),
+    ):
+        with pytest.raises(ValueError):
+            fast(wrong)
+    assert fast(torch.zeros(0, 4, dtype=torch.long)).shape == (0, 4, 11)
+
+
+def test_both_models_are_plain_and_one_with_other_parts_is_not():
+    pair = pair_of_models()
+    assert all(map(is_plain, pair))
+    assert not is_plain(GPT(pair[0].config, norm=torch.nn.LayerNorm))
+
+
+def another_mlp(self, x):
+    return self.proj(self.fc(x).relu().square())
+
+
+def another_attention(self, x, *, mask=None, cache=None, record=None):
+    if cache is not None:
+        cache.update(x[:, None], x[:, None], mask)
+    return self.proj(x.cumsum(1))
+
+
+def another_block(self, x, *, mask=None, cache=None, record=None):
+    keys = {"mask": mask, "cache": cache, "record": record}
+    y = self.norm1(x)
+    return x + self.attention(y, **keys) + self.mlp(y)
+
+
+def another_name(self, n_embd, *, activation, bias, dropout):
+    torch.nn.Module.__init__(self)
+    self.up = torch.nn.Linear(n_embd, n_embd)
+    self.forward = self.up.forward
+
+
+CHANGES = [
+    (MLP, "forward", another_mlp),
+    (MultiHeadAttention, "forward", another_attention),
+    (Block, "forward", another_block),
+    (MLP, "__init__", another_name),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda c: c[2].__name__)
+def test_a_run_takes_a_changed_part_as_it_is(tiny, change, monkeypatch, capsys):
+    """Who edits a cell of chapters 6 to 8 trains and asks what it says."""
+    options = replace(tiny, norm="pre", n_layer=2)
+    assert type(loop.new_model(options, 20, talks=True)) is FastGPT
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(*change)
+    model = loop.new_model(options, 20, talks=True)
+    assert type(model) is GPT
+    assert "as they are, as with --no-fused" in capsys.readouterr().err
+    again = loop.new_model(replace(options, fused=False), 20, talks=True)
+    assert not capsys.readouterr().err
+    for p, q in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda c: c[2].__name__)
+def test_writing_takes_a_changed_part_as_it_is(change, monkeypatch):
+    c = GPTConfig(11, 8, 2, 2, 8)
+    assert type(quick(GPT(c))) is type(quick(FastGPT(c))) is Decoder
+    monkeypatch.setattr(*change)
+    assert type(quick(GPT(c))) is GPT
+    monkeypatch.undo()
+    assert type(quick(GPT(c, norm=torch.nn.LayerNorm))) is GPT
+    one = GPT(replace(c, block_size=1))
+    assert quick(one) is one, "never a second token: nothing to gain"
 
 
 def test_memory_is_kept_where_glibc_is():

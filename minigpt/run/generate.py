@@ -126,12 +126,12 @@ def written(options: Generate, model, tokenizer, idx, sampling):
 
     from minigpt.cache import new_cache
     from minigpt.run.corpus import END
-    from minigpt.run.decode import Decoder, is_plain
+    from minigpt.run.decode import quick
     from minigpt.sample import generate
 
     end = getattr(tokenizer, "special_tokens", {}).get(END)
-    if options.cache and is_plain(model):
-        model = Decoder(model)
+    if options.cache:
+        model = quick(model)
     steps = generate(
         model,
         idx,

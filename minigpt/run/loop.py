@@ -18,10 +18,9 @@ from tqdm import tqdm
 
 from minigpt.bigram import bits_per_char
 from minigpt.gpt import GPT
-from minigpt.multihead import MultiHeadAttention
 from minigpt.run import corpus, probes, state
 from minigpt.run.checkpoint import write_atomically
-from minigpt.run.fast import FusedAttention, keep_memory
+from minigpt.run.fast import FastGPT, follows, keep_memory
 from minigpt.run.log import Log, NoLog, draw_curve, read
 from minigpt.run.options import (
     NOT_STORED,
@@ -141,9 +140,7 @@ def assemble(options: Train, members: Team) -> Run:
     """Model and optimiser: new, or as the last good checkpoint has them."""
     tokenizer = corpus.load_tokenizer(options.out)
     size = micro_batch(options, members.size)
-    torch.manual_seed(options.seed)
-    attention = FusedAttention if options.fused else MultiHeadAttention
-    model = GPT(config(options, tokenizer.n_vocab), attention=attention)
+    model = new_model(options, tokenizer.n_vocab, talks=members.leads)
     model.to(members.device)
     settings = replace(recipe(options), micro_batch=size)
     optimizer = make_optimizer(model, settings)
@@ -155,6 +152,25 @@ def assemble(options: Train, members: Team) -> Run:
     if options.resume:
         state.restore(this)
     return this
+
+
+def new_model(options: Train, n_vocab: int, talks: bool) -> GPT:
+    """A model with new weights, of the quickest kind that fits its parts."""
+    torch.manual_seed(options.seed)
+    shape = config(options, n_vocab)
+    if not options.fused:
+        return GPT(shape)
+    model = FastGPT(shape)
+    if follows(model):
+        return model
+    if talks:
+        print(
+            "the parts of this minigpt compute something else than its fast "
+            "forward pass does: training them as they are, as with --no-fused",
+            file=sys.stderr,
+        )
+    torch.manual_seed(options.seed)
+    return GPT(shape)
 
 
 @dataclass
