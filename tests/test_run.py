@@ -12,9 +12,12 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
 
+from minigpt import multihead
 from minigpt.bigram import WittenBell, cross_entropy, evaluate
-from minigpt.block import MLP, Block
+from minigpt.block import MLP, Block, LayerNorm
 from minigpt.cache import new_cache
 from minigpt.data import open_tokens
 from minigpt.gpt import GPT, GPTConfig
@@ -23,7 +26,7 @@ from minigpt.run import Eval, ExportModel, Train, corpus, log, loop, probes
 from minigpt.run import options as run_options
 from minigpt.run.decode import Decoder, quick
 from minigpt.run.export import export_model, load_model
-from minigpt.run.fast import FastGPT, FusedAttention, is_plain, keep_memory
+from minigpt.run.fast import FastGPT, FusedAttention, fused_gpt, keep_memory
 from minigpt.run.measure import evaluate as measure
 from minigpt.train import Recipe
 
@@ -566,6 +569,7 @@ def test_the_fast_model_is_the_taught_one_when_asked_for_more():
         torch.manual_seed(3)
         dropped.append(model.train()(idx))
     assert torch.equal(*dropped)
+    assert torch.equal(*(model.eval()(idx) for model in pair))
     assert not torch.allclose(dropped[1], pair[1].eval()(idx))
 
 
@@ -583,20 +587,22 @@ def test_the_fast_model_refuses_what_the_taught_one_refuses():
     assert fast(torch.zeros(0, 4, dtype=torch.long)).shape == (0, 4, 11)
 
 
-def test_both_models_are_plain_and_one_with_other_parts_is_not():
-    pair = pair_of_models()
-    assert all(map(is_plain, pair))
-    assert not is_plain(GPT(pair[0].config, norm=torch.nn.LayerNorm))
-
-
 def another_mlp(self, x):
     return self.proj(self.fc(x).relu().square())
 
 
-def another_attention(self, x, *, mask=None, cache=None, record=None):
-    if cache is not None:
-        cache.update(x[:, None], x[:, None], mask)
-    return self.proj(x.cumsum(1))
+def nearly_the_mlp(self, x):
+    return self.proj(F.gelu(self.fc(x), approximate="tanh"))
+
+
+def dropping_mlp(self, x):
+    return self.proj(F.dropout(F.gelu(self.fc(x)), 0.1, self.training))
+
+
+def renamed_mlp(self, n_embd, *, activation, bias, dropout):
+    torch.nn.Module.__init__(self)
+    self.up = torch.nn.Linear(n_embd, n_embd)
+    self.forward = self.up.forward
 
 
 def another_block(self, x, *, mask=None, cache=None, record=None):
@@ -605,46 +611,126 @@ def another_block(self, x, *, mask=None, cache=None, record=None):
     return x + self.attention(y, **keys) + self.mlp(y)
 
 
-def another_name(self, n_embd, *, activation, bias, dropout):
+def gained_block(self, norm1, attention, norm2, mlp, *, order):
+    BLOCK_INIT(self, norm1, attention, norm2, mlp, order=order)
+    self.gain = torch.nn.Parameter(torch.ones(1))
+    plain = self.forward
+    self.forward = lambda x, **keys: x + self.gain * (plain(x, **keys) - x)
+
+
+def renamed_block(self, norm1, attention, norm2, mlp, *, order):
     torch.nn.Module.__init__(self)
-    self.up = torch.nn.Linear(n_embd, n_embd)
-    self.forward = self.up.forward
+    self.first, self.second = attention, mlp
+    self.forward = lambda x, **_: x + self.second(x + self.first(x))
 
 
-CHANGES = [
-    (MLP, "forward", another_mlp),
-    (MultiHeadAttention, "forward", another_attention),
-    (Block, "forward", another_block),
-    (MLP, "__init__", another_name),
-]
+def norm_without_eps(self, n_embd, bias=True):
+    LAYER_NORM_INIT(self, n_embd, bias=bias)
+    del self.eps
+    self.forward = lambda x: self.weight * F.normalize(x, dim=-1)
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda c: c[2].__name__)
+def another_attention(self, x, *, mask=None, cache=None, record=None):
+    if cache is not None:
+        cache.update(x[:, None], x[:, None], mask)
+    return self.proj(x.cumsum(1))
+
+
+def window(T, S=None, device=None):
+    S = T if S is None else S
+    band = torch.ones(T, S, dtype=torch.bool, device=device)
+    return band.tril(S - T).triu(S - T - 5)
+
+
+BLOCK_INIT, LAYER_NORM_INIT = Block.__init__, LayerNorm.__init__
+CHANGES = {  # what -> (where, name, instead); which quick kinds still fit
+    "square": (MLP, "forward", another_mlp),
+    "nearly": (MLP, "forward", nearly_the_mlp),
+    "dropping": (MLP, "forward", dropping_mlp),
+    "renamed MLP": (MLP, "__init__", renamed_mlp),
+    "parallel": (Block, "forward", another_block),
+    "gain": (Block, "__init__", gained_block),
+    "renamed block": (Block, "__init__", renamed_block),
+    "no eps": (LayerNorm, "__init__", norm_without_eps),
+    "attention": (MultiHeadAttention, "forward", another_attention),
+    "window": (multihead, "causal_mask", window),
+}
+SEEN_WHEN_WRITING = set(CHANGES) - {"dropping"}  # it is off, as it should be
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_run_takes_a_changed_part_as_it_is(tiny, change, monkeypatch, capsys):
-    """Who edits a cell of chapters 6 to 8 trains and asks what it says."""
-    options = replace(tiny, norm="pre", n_layer=2)
-    assert type(loop.new_model(options, 20, talks=True)) is FastGPT
-    assert not capsys.readouterr().err
-    monkeypatch.setattr(*change)
+    """Who edits a cell of chapters 4 to 8 trains and asks what it says."""
+    options = replace(tiny, n_layer=3, dropout=0.0)
+    fast = loop.new_model(options, 20, talks=True)
+    assert type(fast) is FastGPT and not capsys.readouterr().err
+    monkeypatch.setattr(*CHANGES[change])
     model = loop.new_model(options, 20, talks=True)
     assert type(model) is GPT
-    assert "as they are, as with --no-fused" in capsys.readouterr().err
+    assert "training them as they are" in capsys.readouterr().err
     again = loop.new_model(replace(options, fused=False), 20, talks=True)
     assert not capsys.readouterr().err
     for p, q in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(p, q)
+    fused = any(isinstance(m, FusedAttention) for m in model.modules())
+    assert fused is (change not in ("attention", "window"))
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda c: c[2].__name__)
+def test_a_run_takes_another_attention_by_default(tiny, monkeypatch):
+    """The class that chapter 8 names, not a part of it, has changed."""
+
+    class Mine(MultiHeadAttention):
+        def forward(self, x, **keys):
+            return 2 * super().forward(x, **keys)
+
+    monkeypatch.setitem(GPT.__init__.__kwdefaults__, "attention", Mine)
+    model = loop.new_model(replace(tiny, dropout=0.0), 20, talks=True)
+    assert type(model) is GPT and type(model.blocks[0].attention) is Mine
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_writing_takes_a_changed_part_as_it_is(change, monkeypatch):
+    torch.manual_seed(0)
     c = GPTConfig(11, 8, 2, 2, 8)
     assert type(quick(GPT(c))) is type(quick(FastGPT(c))) is Decoder
-    monkeypatch.setattr(*change)
-    assert type(quick(GPT(c))) is GPT
-    monkeypatch.undo()
+    monkeypatch.setattr(*CHANGES[change])
+    model = GPT(c)
+    with torch.no_grad():
+        for p in model.parameters():  # as if trained: a gain that is not 1
+            p += 0.5 * torch.randn(p.shape)
+    expected = GPT if change in SEEN_WHEN_WRITING else Decoder
+    assert type(quick(model)) is expected
+
+
+def test_writing_takes_other_parts_as_they_are():
+    c = GPTConfig(11, 8, 2, 2, 8)
     assert type(quick(GPT(c, norm=torch.nn.LayerNorm))) is GPT
     one = GPT(replace(c, block_size=1))
     assert quick(one) is one, "never a second token: nothing to gain"
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_run_without_dropout_is_that_of_the_modules(
+    tiny, bf16, tmp_path, monkeypatch
+):
+    """The same weights, bit for bit, stopped and resumed on the way."""
+    options = replace(tiny, dropout=0.0, n_layer=2, bf16=bf16)
+    loop.run(replace(options, steps=7))
+    assert loop.run(Train(out=tiny.out, resume=True, threads=1, steps=12)) == 0
+    kind = "minigpt.run.loop.quickest"
+    monkeypatch.setattr(kind, lambda config: fused_gpt)
+    by_modules = replace(options, out=tmp_path / "modules", steps=7)
+    loop.run(by_modules)
+    longer = Train(out=by_modules.out, resume=True, threads=1, steps=12)
+    assert loop.run(longer) == 0
+    said = [
+        [x["model"] for x in log.read(o.out / "log.jsonl") if "model" in x]
+        for o in (options, by_modules)
+    ]
+    assert said == [["FastGPT", "FastGPT"], ["GPT", "GPT"]]
+    last_weights = [load_file(last(o.out)) for o in (options, by_modules)]
+    for name, p in last_weights[0].items():
+        assert torch.equal(p, last_weights[1][name]), name
 
 
 def test_memory_is_kept_where_glibc_is():
@@ -733,16 +819,18 @@ def test_a_thinned_log_keeps_measurements_and_means():
     assert kept[0] == {"kind": "step", "step": 3, "loss": 1.0, "steps": 3}
 
 
-def test_the_model_runs_on_any_device(monkeypatch):
+@pytest.mark.parametrize("kind", [FastGPT, fused_gpt])
+def test_the_model_runs_on_any_device(kind, monkeypatch):
     """No tensor is made on the CPU behind the model's back."""
-    for check in "gpt.check_input", "position.check_positions":
+    checks = "gpt.check_input", "run.fast.check_input"
+    for check in *checks, "position.check_positions":
         monkeypatch.setattr(f"minigpt.{check}", lambda *_, **__: None)
     monkeypatch.setattr(  # without its look at values, which meta has not
         "minigpt.multihead.masked_softmax",
         lambda scores, mask: scores.masked_fill(~mask, -1e9).softmax(-1),
     )
     with torch.device("meta"):
-        model = GPT(GPTConfig(11, 8, 2, 2, 8), attention=FusedAttention)
+        model = kind(GPTConfig(11, 8, 2, 2, 8))
     idx = torch.zeros(2, 8, dtype=torch.long, device="meta")
     assert model(idx).shape == (2, 8, 11)
     assert model(idx, record=[]).is_meta

@@ -9,13 +9,11 @@ import torch.nn.functional as F
 from minigpt.cache import new_cache
 from minigpt.gpt import check_input
 from minigpt.run.fast import (
-    agree,
     is_plain,
     norm,
     parts_of,
     post_norm,
     pre_norm,
-    some_ids,
 )
 
 
@@ -23,17 +21,24 @@ def quick(model):
     """A `Decoder` of the model, or the model itself where they differ.
 
     They differ when a part is of another class, or when somebody changed the
-    code of a part in its chapter: one step of both is compared.
+    code of a part in its chapter: one step of both is compared. The model is
+    in evaluation mode afterwards.
     """
-    idx = some_ids(model)  # (1, T)
-
-    def step():
+    c = model.eval().config
+    T = min(64, c.block_size)
+    if T == 1:
+        return model  # never a second token: nothing to gain
+    idx = (torch.arange(T) % c.vocab_size)[None]  # (1, T)
+    try:
         decoder, cache = Decoder(model), new_cache(model)
         decoder(idx[:, :-1], cache=cache)
-        return decoder(idx[:, -1:], cache=cache)
-
-    same = is_plain(model) and agree(step, lambda: model.eval()(idx)[:, -1:])
-    return Decoder(model) if same else model
+        short = decoder(idx[:, -1:], cache=cache)
+        with torch.no_grad():
+            full = model(idx)[:, -1:]
+        same = (short - full).abs().max() <= 1e-4 * full.abs().max()
+    except Exception:  # parts of other classes, names or shapes
+        return model
+    return decoder if same else model
 
 
 class Decoder:

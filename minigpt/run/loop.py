@@ -20,7 +20,7 @@ from minigpt.bigram import bits_per_char
 from minigpt.gpt import GPT
 from minigpt.run import corpus, probes, state
 from minigpt.run.checkpoint import write_atomically
-from minigpt.run.fast import FastGPT, follows, keep_memory
+from minigpt.run.fast import FastGPT, FusedAttention, keep_memory, quickest
 from minigpt.run.log import Log, NoLog, draw_curve, read
 from minigpt.run.options import (
     NOT_STORED,
@@ -156,21 +156,16 @@ def assemble(options: Train, members: Team) -> Run:
 
 def new_model(options: Train, n_vocab: int, talks: bool) -> GPT:
     """A model with new weights, of the quickest kind that fits its parts."""
-    torch.manual_seed(options.seed)
     shape = config(options, n_vocab)
-    if not options.fused:
-        return GPT(shape)
-    model = FastGPT(shape)
-    if follows(model):
-        return model
-    if talks:
+    kind = quickest(shape) if options.fused else GPT
+    if talks and options.fused and kind is not FastGPT:
         print(
             "the parts of this minigpt compute something else than its fast "
-            "forward pass does: training them as they are, as with --no-fused",
+            "forward pass does: training them as they are, which takes longer",
             file=sys.stderr,
         )
     torch.manual_seed(options.seed)
-    return GPT(shape)
+    return kind(shape)
 
 
 @dataclass
@@ -352,6 +347,10 @@ def about(this: Run) -> dict:
         "threads": torch.get_num_threads(),
         "processes": this.team.size,
         "device": str(this.team.device),
+        "model": type(this.model).__name__,
+        "fused_attention": any(
+            isinstance(m, FusedAttention) for m in this.model.modules()
+        ),
         "parameters": sum(p.numel() for p in this.model.parameters()),
         "options": stored(this.options),
     }

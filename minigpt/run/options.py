@@ -78,9 +78,9 @@ class Train:
     """CPU threads; 0 leaves the choice to PyTorch. Bits are equal only
     between runs with equally many."""
     fused: bool = True
-    """Attention by PyTorch's scaled_dot_product_attention, and no modules
-    between the matrices: the same numbers, but no dropout on attention
-    weights, which would halve the speed."""
+    """Attention by PyTorch's scaled_dot_product_attention and, without
+    dropout, no calls of modules: the same numbers, but never dropout on
+    attention weights, which would halve the speed."""
     compile: bool = False
     """Let torch.compile fuse operations (needs a C++ compiler)."""
 
