@@ -89,6 +89,7 @@ def test_broken_models_are_all_recorded():
         "no LayerNorm",
         "untied head",
         "post-norm",
+        "post-norm wide",
     ]
     for v in found["variants"]:
         assert len(v["gradient_before"]) == found["settings"]["n_layer"] == 12

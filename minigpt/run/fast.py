@@ -194,7 +194,7 @@ def follows(kind, config) -> bool:
         dropout=0.0,
         n_layer=min(2, config.n_layer),
         vocab_size=min(256, config.vocab_size),
-        block_size=min(256, config.block_size),
+        block_size=min(128, config.block_size),
     )
     try:
         with torch.random.fork_rng(devices=[]):
