@@ -17,7 +17,6 @@ reaches, counting the products of the model alone, forward and backward.
 import os
 import statistics
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import tyro
@@ -26,7 +25,7 @@ from common import alternate, load, load_average, turns, versions
 from minigpt.bigram import cross_entropy
 from minigpt.data import get_batch
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.run.fast import FastGPT, FusedAttention, keep_memory
+from minigpt.run.fast import FastGPT, fused_gpt, keep_memory
 
 OURS, THEIRS = "minigpt", "Hugging Face GPT-2"
 PEAK = "2048-square float32 product"
@@ -127,7 +126,6 @@ def product_flops(a, vocab_size, batch_size):
 
 def contestants(a, vocab_size, x, y):
     """{name: a function that makes one training step}."""
-    fused = partial(GPT, attention=FusedAttention)
     fast = {"activation_function": "gelu_pytorch_tanh", "use_cache": False}
     return {
         OURS: training_step(*ours(a, vocab_size), x, y),
@@ -135,7 +133,7 @@ def contestants(a, vocab_size, x, y):
             *ours(a, vocab_size, bias=True), x, y
         ),
         "minigpt, module by module": training_step(
-            *ours(a, vocab_size, fused), x, y
+            *ours(a, vocab_size, fused_gpt), x, y
         ),
         "minigpt, as chapter 8 teaches it": training_step(
             *ours(a, vocab_size, GPT), x, y

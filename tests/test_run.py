@@ -496,7 +496,7 @@ def test_fused_attention_in_bfloat16_is_the_taught_one():
 def pair_of_models(**options):
     """One configuration as `GPT` and as `FastGPT`, with equal weights."""
     c = GPTConfig(11, 8, 2, 3, 12, **options)
-    module_by_module = GPT(c, attention=FusedAttention)
+    module_by_module = fused_gpt(c)
     fast = FastGPT(c)
     fast.load_state_dict(module_by_module.state_dict())
     for model in (module_by_module, fast):
