@@ -4,100 +4,113 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from minigpt.attention import causal_mask
 from minigpt.block import MLP, Block, LayerNorm
 from minigpt.multihead import MultiHeadAttention
-from minigpt.position import (
-    LearnedPosition,
-    SinusoidalPosition,
-    token_positions,
-)
+from minigpt.position import SinusoidalPosition, token_positions
+
+
+def full_attention(config):
+    """GPTConfig -> the attention of chapter 6."""
+    c = config
+    return MultiHeadAttention(
+        c.n_embd, c.n_head, bias=c.bias, dropout=c.dropout
+    )
+
+
+PARTS = {  # what a configuration can name; chapter 15 adds more
+    "order": {"pre": "pre", "post": "post"},
+    "norm": {"layer": LayerNorm},
+    "mlp": {
+        "gelu": MLP,
+        "gelu_tanh": partial(
+            MLP, activation=partial(F.gelu, approximate="tanh")
+        ),
+        "relu": partial(MLP, activation=F.relu),
+    },
+    "position": {
+        "learned": nn.Embedding,
+        "sinusoidal": SinusoidalPosition,
+        "none": None,
+    },
+    "attention": {"full": full_attention},
+}
 
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """The shape of a GPT and its variants.
+    """The shape of a GPT and the parts it is made of.
 
-    The defaults are GPT-2 small, but for the exact GELU; GPT-2 itself has
-    activation="gelu_tanh". Raises ValueError for values that fit no model.
+    The defaults are GPT-2 small, except that GPT-2 has mlp="gelu_tanh".
+    Raises ValueError for values of which no model can be built.
     """
 
-    vocab_size: int = 50257  # how many different tokens there are
-    block_size: int = 1024  # the longest context, in tokens
+    vocab_size: int = 50257  # number of different tokens
+    block_size: int = 1024  # longest context, in tokens
     n_layer: int = 12  # blocks
-    n_head: int = 12  # heads in each block; they divide n_embd
+    n_head: int = 12  # heads per block; they divide n_embd
     n_embd: int = 768  # channels of the residual stream
-    dropout: float = 0.0  # share of numbers set to 0 in training
-    bias: bool = True  # in the linear layers and LayerNorms
-    norm: str = "pre"  # or "post", as in 2017
-    activation: str = "gelu"  # or "gelu_tanh" or "relu"
-    position: str = "learned"  # or "sinusoidal" or "none"
-    tied: bool = True  # the head is the token table
+    dropout: float = 0.0  # share of activations zeroed in training
+    bias: bool = True  # biases in linear layers and LayerNorms
+    order: str = "pre"  # norm before each part, or "post" as in 2017
+    norm: str = "layer"  # or "rms" (chapter 15)
+    mlp: str = "gelu"  # or "gelu_tanh", "relu"; chapter 15: "swiglu", "relu2"
+    position: str = (
+        "learned"  # or "sinusoidal", "none"; chapter 15: "rope", "alibi"
+    )
+    n_kv_head: int | None = None  # heads of keys and values; None: n_head
+    qk_norm: bool = False  # normalize queries and keys
+    tied: bool = True  # the output head is the token table
 
     def __post_init__(self):
-        sizes = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd")
-        for name in sizes:
+        for name in "vocab_size block_size n_layer n_head n_embd".split():
             size = getattr(self, name)
             if type(size) is not int or size < 1:
                 raise ValueError(
-                    f"{name} must be a whole number from 1, got {size!r}"
+                    f"{name} must be a positive integer, got {size!r}"
                 )
         if self.n_embd % self.n_head:
             raise ValueError(
                 "n_embd must be divisible by n_head, "
-                f"got n_embd={self.n_embd}, n_head={self.n_head}"
+                f"got {self.n_embd} and {self.n_head}"
+            )
+        if self.n_kv_head is not None and (
+            self.n_kv_head < 1 or self.n_head % self.n_kv_head
+        ):
+            raise ValueError(
+                "n_head must be divisible by n_kv_head, "
+                f"got {self.n_head} and {self.n_kv_head}"
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(
-                f"dropout must be from 0 to below 1, got {self.dropout}"
+                f"dropout must be at least 0 and below 1, got {self.dropout}"
             )
-        for name, choices in {
-            "norm": ("pre", "post"),
-            "activation": ("gelu", "gelu_tanh", "relu"),
-            "position": ("learned", "sinusoidal", "none"),
-        }.items():
-            if getattr(self, name) not in choices:
+        for kind, known in PARTS.items():
+            name = getattr(self, kind)
+            if name not in known:
                 raise ValueError(
-                    f"{name} must be one of {choices}, "
-                    f"got {getattr(self, name)!r}"
+                    f"{kind} must be one of {', '.join(known)}, got {name!r} "
+                    "(import minigpt.modern for the parts of chapter 15)"
                 )
 
-
-def check_input(idx, config, *, mask=None, cache=None):
-    """Raises ValueError when `GPT` cannot take idx (B, T) and the rest."""
-    if idx.dim() != 2 or idx.dtype not in (torch.int64, torch.int32):
-        raise ValueError(
-            "idx must hold token ids, int64 of shape (B, T), "
-            f"got {idx.dtype} of shape {tuple(idx.shape)}"
-        )
-    if cache is not None and len(cache) != config.n_layer:
-        raise ValueError(
-            f"cache must have one entry for each of the {config.n_layer} "
-            f"blocks, got {len(cache)}"
-        )
-    seen = cache[0].offset if cache else 0
-    if not 1 <= idx.size(1) <= config.block_size - seen:
-        raise ValueError(
-            f"idx must have 1 to block_size={config.block_size} tokens a "
-            f"row, got {idx.size(1)}" + f" after {seen} cached" * bool(seen)
-        )
-    if mask is not None and (
-        mask.dtype != torch.bool or mask.shape != idx.shape
-    ):
-        raise ValueError(
-            "mask must be bool (True = real token) of shape "
-            f"{tuple(idx.shape)}, got {mask.dtype} of shape "
-            f"{tuple(mask.shape)}"
-        )
+    @property
+    def attention(self):
+        """Which attention the other choices need: "full" or "grouped"."""
+        plain = self.n_kv_head is None and not self.qk_norm
+        rotary = self.position in ("rope", "alibi")
+        return "full" if plain and not rotary else "grouped"
 
 
-def initialise(model, n_layer):
-    """GPT-2's start, in place: N(0, 0.02²) for matrices, 0 for biases.
+def init_weights(model, n_layer):
+    """GPT-2's initialization, in place: N(0, 0.02²) for matrices, 0 for biases.
 
-    Matrices named `proj` end a branch; their standard deviation is
+    Matrices named `proj` end a residual branch; their standard deviation is
     0.02/√(2·n_layer). The gains of norms stay 1.
     """
     for name, p in model.named_parameters():
@@ -111,80 +124,106 @@ def initialise(model, n_layer):
 
 
 class GPT(nn.Module):
-    """idx (B, T) -> logits (B, T, V): at each position, the next token.
+    """idx (B, T) -> logits (B, T, V): at each position, the next token."""
 
-    The parts can be exchanged: `norm(n_embd, bias=)`, `attention(n_embd,
-    n_head, bias=, dropout=)`, `mlp(n_embd, activation=, bias=, dropout=)`.
-    """
-
-    def __init__(
-        self,
-        config,
-        *,
-        norm=LayerNorm,
-        attention=MultiHeadAttention,
-        mlp=MLP,
-    ):
+    def __init__(self, config):
         super().__init__()
         c = self.config = config
-        options = {"bias": c.bias, "dropout": c.dropout}
+        norm = partial(PARTS["norm"][c.norm], c.n_embd, bias=c.bias)
+        mlp = partial(
+            PARTS["mlp"][c.mlp], c.n_embd, bias=c.bias, dropout=c.dropout
+        )
+        position = PARTS["position"][c.position]  # None: nothing is added
         self.token = nn.Embedding(c.vocab_size, c.n_embd)
-        if c.position == "learned":
-            self.position = LearnedPosition(c.block_size, c.n_embd)
-        if c.position == "sinusoidal":
-            self.position = SinusoidalPosition(c.block_size, c.n_embd)
+        self.position = position and position(c.block_size, c.n_embd)
         self.dropout = nn.Dropout(c.dropout)
+        attention = PARTS["attention"][c.attention]
         self.blocks = nn.ModuleList(
-            Block(
-                norm(c.n_embd, bias=c.bias),
-                attention(c.n_embd, c.n_head, **options),
-                norm(c.n_embd, bias=c.bias),
-                mlp(c.n_embd, activation=c.activation, **options),
-                order=c.norm,
-            )
+            Block(norm(), attention(c), norm(), mlp(), order=c.order)
             for _ in range(c.n_layer)
         )
         # post-norm blocks end with a norm of their own
-        last = c.norm == "pre"
-        self.norm = norm(c.n_embd, bias=c.bias) if last else nn.Identity()
+        self.norm = norm() if c.order == "pre" else nn.Identity()
         self.head = nn.Linear(c.n_embd, c.vocab_size, bias=False)
         if c.tied:
             self.head.weight = self.token.weight
-        initialise(self, c.n_layer)
+        init_weights(self, c.n_layer)
 
     def embed(self, idx, mask=None, start=0):
-        """idx (B, T) -> (B, T, C): what stands there, and where."""
+        """idx (B, T) -> (B, T, C): which token it is, and where it is."""
         try:
             x = self.token(idx)  # (B, T, C)
         except IndexError:
             V = self.config.vocab_size
-            b, t = ((idx < 0) | (idx >= V)).nonzero()[0].tolist()
             raise ValueError(
-                f"ids must be 0 to {V - 1} (vocab_size={V}), "
-                f"got {idx[b, t].item()} in row {b}, position {t}"
+                f"token ids must be 0 to {V - 1} (vocab_size={V}), "
+                f"got {idx.min()} to {idx.max()}"
             ) from None
         if self.config.position == "sinusoidal":
             x = x * math.sqrt(self.config.n_embd)
-        if self.config.position != "none":
-            T, device = idx.size(1), idx.device
-            where = token_positions(T, mask, start, device)  # (T) or (B, T)
-            x = x + self.position(where)  # (B, T, C)
+        if self.position is not None:
+            where = token_positions(idx.size(1), mask, start, idx.device)
+            x = x + self.position(where)
         return self.dropout(x)
+
+    def hidden(self, idx, *, mask=None, cache=None, record=None):
+        """idx (B, T) -> (B, T, C): the activations that the head reads.
+
+        The arguments are those of `forward`.
+        """
+        T, start = idx.size(1), cache[0].offset if cache else 0
+        check_input(idx, mask, start, self.config)
+        x = self.embed(idx, mask, start)  # (B, T, C)
+        allowed = attention_mask(T, start + T, mask, idx.device)
+        caches = cache or [None] * len(self.blocks)
+        for block, kept in zip(self.blocks, caches, strict=True):
+            x = block(x, mask=allowed, cache=kept, record=record)
+        return self.norm(x)
 
     def forward(self, idx, *, mask=None, cache=None, record=None):
         """idx (B, T) -> logits (B, T, V).
 
-        mask (B, T) is True for real tokens, cache a list of one `KVCache`
-        per block, record a list that receives the attention weights.
-        Raises ValueError for input that does not fit.
+        `mask` (B, S) is True for real tokens, cached ones included; `cache`
+        is a list with a `KVCache` for each block; `record`, a list, receives
+        each block's attention weights (B, H, T, S).
+        Raises ValueError for input that does not fit the model.
         """
-        check_input(idx, self.config, mask=mask, cache=cache)
-        x = self.embed(idx, mask, cache[0].start if cache else 0)
-        caches = cache or [None] * len(self.blocks)
-        for block, kept in zip(self.blocks, caches, strict=True):
-            x = block(x, mask=mask, cache=kept, record=record)
-        x = self.norm(x)
-        return self.head(x)  # (B, T, V)
+        x = self.hidden(idx, mask=mask, cache=cache, record=record)
+        return self.head(x)
+
+
+def attention_mask(T, S, mask=None, device=None):
+    """Which of S tokens may each of the last T attend to? (T, S) or (B, 1, T, S).
+
+    `mask` (B, S) is False on padding, which only attends to itself. None,
+    for a single new token without padding, means every token.
+    """
+    if mask is None:
+        return causal_mask(T, S, device) if T > 1 else None
+    itself = torch.eye(S, dtype=torch.bool, device=device)[-T:]
+    return causal_mask(T, S, device) & mask[:, None, None, :] | itself
+
+
+def check_input(idx, mask, start, config):
+    """Raises ValueError when a GPT cannot take idx (B, T) and mask (B, S)."""
+    if idx.dim() != 2 or idx.dtype not in (torch.int64, torch.int32):
+        raise ValueError(
+            "idx must hold token ids, int64 of shape (B, T), "
+            f"got {idx.dtype} of shape {tuple(idx.shape)}"
+        )
+    B, T = idx.shape
+    if not 1 <= T <= config.block_size - start:
+        raise ValueError(
+            f"a text must have 1 to {config.block_size} tokens (block_size), "
+            f"got {start + T}"
+        )
+    if mask is not None and (
+        mask.dtype != torch.bool or mask.shape != (B, start + T)
+    ):
+        raise ValueError(
+            f"mask must be bool of shape {(B, start + T)} (True = real token), "
+            f"got {mask.dtype} of shape {tuple(mask.shape)}"
+        )
 
 
 def count_parameters(config):
@@ -196,4 +235,4 @@ def count_parameters(config):
     total = c.n_layer * (attention + mlp + 2 * norm)
     total += c.vocab_size * C * (1 if c.tied else 2)
     total += c.block_size * C * (c.position == "learned")
-    return total + norm * (c.norm == "pre")
+    return total + norm * (c.order == "pre")

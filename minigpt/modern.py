@@ -8,17 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from minigpt.attention import causal_mask, masked_softmax
-from minigpt.gpt import GPT
-from minigpt.multihead import check_input, join_heads, split_heads
-from minigpt.position import token_positions
+from minigpt.attention import attention
+from minigpt.block import MLP
+from minigpt.gpt import PARTS
+from minigpt.multihead import MultiHeadAttention, split_heads
+from minigpt.train import OPTIMIZERS
 
 
 class RMSNorm(nn.Module):
-    """(…, C) -> (…, C): each token over its root mean square, times a gain.
+    """(..., C) -> (..., C): each token over its root mean square, times a gain.
 
-    There is no shift: `bias` is taken so that it fits where LayerNorm does.
-
+    There is no shift; `bias` is accepted because LayerNorm has one.
     Source: Zhang and Sennrich 2019, equation 4 (with eps under the root).
     """
 
@@ -28,221 +28,150 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x):
-        """(…, C) -> (…, C).
-
-        Raises ValueError when x does not end in n_embd channels.
-        """
-        if x.shape[-1:] != self.weight.shape:
-            raise ValueError(
-                f"x must have the shape (…, {self.weight.numel()}), "
-                f"got {tuple(x.shape)}"
-            )
-        mean_square = x.square().mean(-1, keepdim=True)  # (…, 1)
-        return x * (mean_square + self.eps).rsqrt() * self.weight
+        """(..., C) -> (..., C), in one fused pass over memory."""
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
-def rope_angles(positions, head_dim, base=10_000.0):
-    """positions (T) or (B, T) -> angles (T, D / 2) or (B, 1, T, D / 2).
+def rope_table(block_size, head_dim, base=10_000.0):
+    """The cosines and sines that turn each position: two tensors (T, D / 2).
 
-    Pair i turns by position · base^(-2i / D) radians; all heads alike.
-
-    Raises:
-        ValueError: head_dim is odd, so that a channel would have no partner.
+    Pair i of position t turns by t / base^(2i / D) radians.
+    Source: Su et al. 2021, section 3.2.2.
     """
-    if head_dim < 2 or head_dim % 2:
-        raise ValueError(
-            f"head_dim must be even, for channels turn in pairs, got {head_dim}"
-        )
-    i = torch.arange(0, head_dim, 2, device=positions.device)
-    angles = positions[..., None] * base ** (-i / head_dim)  # (…, T, D / 2)
-    return angles if positions.dim() == 1 else angles[:, None]
+    assert head_dim % 2 == 0, "channels turn in pairs"
+    i = torch.arange(0, head_dim, 2, dtype=torch.float64)
+    t = torch.arange(block_size, dtype=torch.float64)
+    angles = t[:, None] * base ** (-i / head_dim)  # (T, D / 2)
+    return angles.cos().float(), angles.sin().float()
 
 
-def rotate(x, angles):
-    """x (B, H, T, D), angles (…, T, D / 2) -> (B, H, T, D).
+def rotate(x, cos, sin):
+    """x (B, H, T, D), cos and sin (T, D / 2) -> (B, H, T, D).
 
-    Turns channels i and i + D / 2 of each head, a pair, by angle i.
-
-    Source: Su et al. 2021, section 3.2.2 (pairs as Llama has them).
+    Channels i and i + D / 2 of each head are a pair, as in Llama.
     """
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     a, b = x.chunk(2, dim=-1)  # (B, H, T, D / 2)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
 def repeat_heads(x, times):
-    """(B, K, T, D) -> (B, K · times, T, D): each head `times` in a row.
-
-    Heads a, b become a, a, b, b for times=2.
+    """(B, K, T, D) -> (B, K * times, T, D): heads a, b become a, a, b, b.
 
     Source: Ainslie et al. 2023, section 2.2.
     """
     return x.repeat_interleave(times, dim=1)
 
 
-def alibi(positions, T, n_head):
-    """positions (S) or (B, S) -> (H, T, S) or (B, H, T, S), to be added.
+def alibi(T, S, n_head, device=None):
+    """What ALiBi adds to the scores of the last T of S positions: (H, T, S).
 
-    Minus slope · distance between the last T positions and all S.
-
+    Minus a slope times the distance; each head has a slope of its own.
     Source: Press, Smith and Lewis 2022, section 3.
     """
-    h = torch.arange(1, n_head + 1, device=positions.device)
+    h = torch.arange(1, n_head + 1, device=device)
     slopes = 2.0 ** (-8 * h / n_head)  # (H)
-    asks = positions[..., -T:, None]  # (…, T, 1)
-    distance = asks - positions[..., None, :]  # (…, T, S)
-    return -slopes[:, None, None] * distance[..., None, :, :]
+    t = torch.arange(S, device=device)
+    distance = t[-T:, None] - t  # (T, S)
+    return -slopes[:, None, None] * distance
 
 
-def check_heads(n_embd, n_head, n_kv_head, position):
-    """Refuse heads that do not divide, and positions nobody knows.
+class GroupedQueryAttention(MultiHeadAttention):
+    """Self-attention whose heads share keys and values in groups.
 
-    Raises:
-        ValueError: in the words of the person who chose the numbers.
-    """
-    if n_head < 1 or n_embd % n_head:
-        raise ValueError(
-            "n_embd must be a multiple of n_head, which is at least 1, "
-            f"got n_embd={n_embd} and n_head={n_head}"
-        )
-    if n_kv_head < 1 or n_head % n_kv_head:
-        raise ValueError(
-            "n_head must be a multiple of n_kv_head, which is at least 1, "
-            f"got n_head={n_head} and n_kv_head={n_kv_head}"
-        )
-    if position not in ("rope", "alibi", "none"):
-        raise ValueError(
-            f'position must be "rope", "alibi" or "none", got {position!r}'
-        )
-    if position == "rope" and n_embd // n_head % 2:
-        raise ValueError(
-            "RoPE turns channels in pairs, so n_embd / n_head must be even, "
-            f"got {n_embd} / {n_head} = {n_embd // n_head}"
-        )
-
-
-class GroupedQueryAttention(nn.Module):
-    """Causal self-attention whose heads share keys and values in groups.
-
-    n_kv_head heads of keys and values, n_head if not given; position is
-    "rope", "alibi" or "none"; qk_norm normalises queries and keys.
-
+    position is "rope", "alibi" or "none"; qk_norm normalizes queries and keys.
     Source: Ainslie et al. 2023; QK-norm: Henry et al. 2020.
-
-    Raises:
-        ValueError: the heads do not divide evenly, or position is unknown.
     """
 
-    def __init__(
-        self, n_embd, n_head, *, n_kv_head=None, position="rope",
-        qk_norm=False, bias=True, dropout=0.0,
-    ):  # fmt: skip
-        super().__init__()
-        n_kv_head = n_head if n_kv_head is None else n_kv_head
-        check_heads(n_embd, n_head, n_kv_head, position)
-        D = n_embd // n_head
-        self.n_head, self.n_kv_head = n_head, n_kv_head
+    def __init__(self, n_embd, n_head, *, block_size, n_kv_head=None,
+                 position="rope", qk_norm=False, bias=True, dropout=0.0):  # fmt: skip
+        super().__init__(n_embd, n_head, bias=bias, dropout=dropout)
+        D, self.n_kv_head = n_embd // n_head, n_kv_head or n_head
         self.position = position
-        self.widths = [n_embd, n_kv_head * D, n_kv_head * D]
+        self.widths = [n_embd, self.n_kv_head * D, self.n_kv_head * D]
         self.qkv = nn.Linear(n_embd, sum(self.widths), bias=bias)
-        self.proj = nn.Linear(n_embd, n_embd, bias=bias)
-        self.norm_q = RMSNorm(D) if qk_norm else None
-        self.norm_k = RMSNorm(D) if qk_norm else None
-        self.dropout = nn.Dropout(dropout)
+        self.norm_q = RMSNorm(D) if qk_norm else nn.Identity()
+        self.norm_k = RMSNorm(D) if qk_norm else nn.Identity()
+        if position == "rope":
+            cos, sin = rope_table(block_size, D)
+            self.register_buffer("cos", cos, persistent=False)
+            self.register_buffer("sin", sin, persistent=False)
 
-    def heads(self, x):
-        """(B, T, C) -> queries (B, H, T, D), keys, values (B, K, T, D)."""
+    def heads(self, x, start=0):
+        """x (B, T, C) -> queries (B, H, T, D), keys and values (B, K, T, D)."""
         q, k, v = self.qkv(x).split(self.widths, dim=-1)
-        q = split_heads(q, self.n_head)  # (B, H, T, D)
-        k = split_heads(k, self.n_kv_head)  # (B, K, T, D)
-        v = split_heads(v, self.n_kv_head)  # (B, K, T, D)
-        if self.norm_q is not None:
-            q, k = self.norm_q(q), self.norm_k(k)
-        return q, k, v
-
-    def forward(self, x, *, mask=None, cache=None, record=None):
-        """(B, T, C) -> (B, T, C); the keywords as in `MultiHeadAttention`."""
-        check_input(x, mask, self.proj.in_features)
-        q, k, v = self.heads(x)
-        T, D = q.shape[-2:]
+        q = self.norm_q(split_heads(q, self.n_head))
+        k = self.norm_k(split_heads(k, self.n_kv_head))
         if self.position == "rope":
-            start = 0 if cache is None else cache.start
-            where = token_positions(T, mask, start, x.device)
-            angles = rope_angles(where, D)
-            q, k = rotate(q, angles), rotate(k, angles)
-        if cache is not None:
-            k, v, mask = cache.update(k, v, mask)  # (B, K, S, D), (B, S)
-        times, S = self.n_head // self.n_kv_head, k.size(-2)
+            here = slice(start, start + x.size(1))
+            q = rotate(q, self.cos[here], self.sin[here])
+            k = rotate(k, self.cos[here], self.sin[here])
+        return q, k, split_heads(v, self.n_kv_head)
+
+    def attend(self, q, k, v, mask, record):
+        """Repeat the shared heads and add ALiBi's penalty, then attend."""
+        times = self.n_head // self.n_kv_head
         k, v = repeat_heads(k, times), repeat_heads(v, times)
-        scores = (q * D**-0.5) @ k.transpose(-2, -1)  # (B, H, T, S)
         if self.position == "alibi":
-            where = token_positions(S, mask, device=x.device)
-            scores = scores + alibi(where, T, self.n_head)
-        allowed = causal_mask(T, S, x.device)  # (T, S)
-        if mask is not None:
-            allowed = allowed & mask[:, None, None, :]  # (B, 1, T, S)
-        weights = masked_softmax(scores, allowed)
-        if record is not None:
-            record.append(weights)
-        y = join_heads(self.dropout(weights) @ v)  # (B, T, C)
-        return self.dropout(self.proj(y))
+            bias = alibi(q.size(-2), k.size(-2), self.n_head, q.device)
+            hidden = torch.zeros_like(bias) if mask is None else ~mask
+            mask = bias.masked_fill(hidden.bool(), -torch.inf)
+        return attention(q, k, v, mask, record)
 
 
 class SwiGLU(nn.Module):
-    """(…, C) -> (…, C): hidden channels, each with a gate of its own.
+    """(..., C) -> (..., C): hidden channels, each with a gate of its own.
 
-    hidden is 8/3 of n_embd if not given, which costs as much as an MLP of
-    4 · n_embd. The gate is SiLU: `activation` is taken, as MLP does, and
-    has no effect.
-
+    `hidden` is 8/3 of n_embd by default, which costs as much as an MLP of
+    4 * n_embd.
     Source: Shazeer 2020, equation 6.
     """
 
-    def __init__(
-        self, n_embd, *, hidden=None, activation=None, bias=True, dropout=0.0
-    ):
+    def __init__(self, n_embd, *, hidden=None, bias=True, dropout=0.0):
         super().__init__()
-        hidden = round(8 * n_embd / 3) if hidden is None else hidden
+        hidden = hidden or round(8 * n_embd / 3)
         self.fc = nn.Linear(n_embd, 2 * hidden, bias=bias)
         self.proj = nn.Linear(hidden, n_embd, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):
-        """(…, C) -> (…, C)."""
-        gate, value = self.fc(x).chunk(2, dim=-1)  # (…, hidden) twice
+        """(..., C) -> (..., C)."""
+        gate, value = self.fc(x).chunk(2, dim=-1)  # (..., hidden) twice
         return self.dropout(self.proj(F.silu(gate) * value))
 
 
-def modern_gpt(config, *, n_kv_head=None, qk_norm=False, hidden=None):
-    """GPTConfig -> a GPT of RMSNorm, RoPE, grouped heads and SwiGLU.
+def squared_relu(x):
+    """max(0, x)². Source: So et al. 2021."""
+    return F.relu(x).square()
 
-    Raises:
-        ValueError: config.position is not "none".
-    """
-    if config.position != "none":
-        raise ValueError(
-            'position must be "none" (RoPE turns queries and keys inside '
-            f"attention), got {config.position!r}"
-        )
-    attention = partial(
-        GroupedQueryAttention, n_kv_head=n_kv_head, qk_norm=qk_norm
-    )
-    mlp = partial(SwiGLU, hidden=hidden)
-    return GPT(config, norm=RMSNorm, attention=attention, mlp=mlp)
+
+def grouped_attention(config):
+    """GPTConfig -> the attention of this chapter."""
+    c = config
+    return GroupedQueryAttention(
+        c.n_embd, c.n_head, block_size=c.block_size, n_kv_head=c.n_kv_head,
+        position=c.position, qk_norm=c.qk_norm, bias=c.bias, dropout=c.dropout,
+    )  # fmt: skip
+
+
+PARTS["norm"]["rms"] = RMSNorm
+PARTS["mlp"]["swiglu"] = SwiGLU
+PARTS["mlp"]["relu2"] = partial(MLP, activation=squared_relu)
+PARTS["position"]["rope"] = PARTS["position"]["alibi"] = None
+PARTS["attention"]["grouped"] = grouped_attention
 
 
 def orthogonalize(G, rounds=5):
-    """G (rows, columns) -> the same shape, singular values 0.68 to 1.21.
+    """G (..., rows, columns) -> the same shape, singular values 0.68 to 1.21.
 
     Newton-Schulz: products only. Singular values below 0.0015 of G's norm
-    (the root of the sum of its squares) come out smaller.
-
+    come out smaller.
     Source: Jordan et al. 2024, "Muon".
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    tall = G.size(0) > G.size(1)
+    tall = G.size(-2) > G.size(-1)
     X = G.mT if tall else G  # the product X Xᵀ is then the smaller one
-    X = X / X.norm().clamp(min=1e-7)
+    X = X / X.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(rounds):
         A = X @ X.mT
         X = a * X + (b * A + c * A @ A) @ X
@@ -252,39 +181,36 @@ def orthogonalize(G, rounds=5):
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is made orthogonal; for matrices only.
 
+    Matrices of one shape go through Newton-Schulz together.
     Sources: Jordan et al. 2024, "Muon"; the size of a step: Liu et al. 2025.
-
-    Raises:
-        ValueError: a parameter is not a matrix.
     """
 
     def __init__(self, params, lr=1e-3, *, momentum=0.95, weight_decay=0.1):
         options = dict(lr=lr, momentum=momentum, weight_decay=weight_decay)
         super().__init__(params, options)
-        for p in (p for g in self.param_groups for p in g["params"]):
-            if p.dim() != 2:
-                raise ValueError(
-                    "Muon takes matrices, got a parameter of shape "
-                    f"{tuple(p.shape)}: give vectors to AdamW"
-                )
 
     @torch.no_grad()
     def step(self):
         """One update of every matrix that has a gradient."""
         for group in self.param_groups:
-            rate, keep = group["lr"], group["momentum"]
+            keep = group["momentum"]
+            shapes = {}
             for p in group["params"]:
-                if p.grad is None:
-                    continue
-                mean = self.state[p].setdefault("mean", torch.zeros_like(p))
-                mean.lerp_(p.grad, 1 - keep)
-                update = orthogonalize(p.grad.lerp(mean, keep))
-                p.mul_(1 - rate * group["weight_decay"])
-                p.add_(update, alpha=-rate * 0.2 * max(p.shape) ** 0.5)
+                if p.grad is not None:
+                    mean = self.state[p].setdefault("mean", torch.zeros_like(p))
+                    mean.lerp_(p.grad, 1 - keep)
+                    ahead = p.grad.lerp(mean, keep)
+                    shapes.setdefault(p.shape, []).append((p, ahead))
+            for shape, pairs in shapes.items():
+                stack = torch.stack([ahead for _, ahead in pairs])
+                size = group["lr"] * 0.2 * max(shape) ** 0.5
+                for (p, _), update in zip(pairs, orthogonalize(stack)):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(update, alpha=-size)
 
 
 class Together:
-    """Several optimisers that look like one to a training step."""
+    """Several optimizers that look like one to a training step."""
 
     def __init__(self, *optimizers):
         self.optimizers = optimizers
@@ -293,6 +219,11 @@ class Together:
     def param_groups(self):
         """The groups of all, so that a schedule can set their `lr`."""
         return [g for o in self.optimizers for g in o.param_groups]
+
+    @property
+    def state(self):
+        """{parameter: its tensors}, of all."""
+        return {p: s for o in self.optimizers for p, s in o.state.items()}
 
     def zero_grad(self):
         """Forget all gradients."""
@@ -305,15 +236,20 @@ class Together:
             optimizer.step()
 
 
-def muon_and_adamw(model, recipe):
+def muon(model, recipe):
     """Muon for the matrices inside the blocks of a GPT, AdamW for the rest."""
-    decay = recipe.weight_decay
     inside = [p for p in model.blocks.parameters() if p.dim() == 2]
     known = set(inside)
     rest = [p for p in model.parameters() if p not in known]
+    decay = recipe.weight_decay
     groups = [
         {"params": [p for p in rest if p.dim() >= 2], "weight_decay": decay},
         {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
     ]
-    adamw = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=True)
-    return Together(Muon(inside, lr=0.0, weight_decay=decay), adamw)
+    rest = torch.optim.AdamW(
+        groups, lr=recipe.lr, betas=(0.9, 0.95), fused=True
+    )
+    return Together(Muon(inside, lr=recipe.lr, weight_decay=decay), rest)
+
+
+OPTIMIZERS["muon"] = muon

@@ -16,30 +16,32 @@ from minigpt.data import get_batch
 class Recipe:
     """How to train; the model's shape is in `GPTConfig`.
 
-    Raises ValueError where rate or steps make no schedule.
+    Raises ValueError where the learning rate or the steps make no schedule.
     """
 
-    steps: int = 1000  # updates of the weights
-    batch_size: int = 32  # windows a step, all micro-batches together
-    micro_batch: int = 32  # windows that fit into memory at once
-    peak: float = 1e-3  # highest learning rate
-    floor: float = 1e-4  # learning rate at the end
-    warmup: int = 100  # steps until the peak
+    max_steps: int = 1000  # updates of the weights
+    batch_size: int = 32  # windows per step, all micro-batches together
+    micro_batch_size: int = 32  # windows that fit into memory at once
+    optimizer: str = "adamw"  # a name in OPTIMIZERS; chapter 15 adds "muon"
+    lr: float = 1e-3  # highest learning rate
+    min_lr: float = 1e-4  # learning rate at the end
+    warmup_steps: int = 100  # steps until the highest learning rate
+    decay: str = "cosine"  # or "linear": the way down to min_lr
     weight_decay: float = 0.1  # for matrices; none for gains and biases
-    clip: float = 1.0  # longest gradient
+    grad_clip: float = 1.0  # longest gradient
     bf16: bool = False  # matrix products in bfloat16
     seed: int = 0  # of batches and dropout
 
     def __post_init__(self):
-        if not (self.peak > 0 and 0 <= self.floor <= self.peak):
+        if not (self.lr > 0 and 0 <= self.min_lr <= self.lr):
             raise ValueError(
-                "peak must be positive and floor between 0 and peak, "
-                f"got peak={self.peak}, floor={self.floor}"
+                "lr must be positive and min_lr between 0 and lr, "
+                f"got lr={self.lr}, min_lr={self.min_lr}"
             )
-        if not 0 <= self.warmup <= self.steps:
+        if not 0 <= self.warmup_steps <= self.max_steps:
             raise ValueError(
-                f"warmup must be between 0 and steps={self.steps}, "
-                f"got {self.warmup}"
+                f"warmup_steps must be 0 to max_steps={self.max_steps}, "
+                f"got {self.warmup_steps}"
             )
 
 
@@ -57,26 +59,39 @@ def parameter_groups(model, weight_decay):
     ]
 
 
-def make_optimizer(model, recipe):
-    """AdamW (Loshchilov and Hutter 2019) over `parameter_groups`."""
+def adamw(model, recipe):
+    """AdamW over `parameter_groups` (Loshchilov and Hutter 2019)."""
     groups = parameter_groups(model, recipe.weight_decay)
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=True)
+    return torch.optim.AdamW(
+        groups, lr=recipe.lr, betas=(0.9, 0.95), fused=True
+    )
+
+
+OPTIMIZERS = {"adamw": adamw}  # chapter 15 adds "muon"
+
+
+def make_optimizer(model, recipe):
+    """The optimizer that a recipe names, for all parameters of a model."""
+    return OPTIMIZERS[recipe.optimizer](model, recipe)
 
 
 def learning_rate(step, recipe):
-    """Linear warm-up to the peak, then half a cosine down to the floor.
+    """Linear warmup to `lr`, then along half a cosine or a line to `min_lr`.
 
-    Steps count from 0 (Loshchilov and Hutter 2017, without restarts).
+    Steps count from 0. Source: Loshchilov and Hutter 2017, without restarts.
 
-    >>> r = Recipe(steps=4, warmup=2, peak=1.0, floor=0.0)
+    >>> r = Recipe(max_steps=4, warmup_steps=2, lr=1.0, min_lr=0.0)
     >>> [learning_rate(step, r) for step in range(5)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
     r = recipe
-    if step < r.warmup:
-        return r.peak * (step + 1) / r.warmup
-    done = (step - r.warmup) / max(1, r.steps - r.warmup)  # 0 to 1
-    return r.floor + (r.peak - r.floor) * (1 + math.cos(math.pi * done)) / 2
+    if step < r.warmup_steps:
+        return r.lr * (step + 1) / r.warmup_steps
+    done = (step - r.warmup_steps) / max(1, r.max_steps - r.warmup_steps)
+    left = (
+        1 - done if r.decay == "linear" else (1 + math.cos(math.pi * done)) / 2
+    )
+    return r.min_lr + (r.lr - r.min_lr) * left
 
 
 def step_seed(seed, step, rank=0):
@@ -90,8 +105,8 @@ def step_batches(ids, step, recipe, *, block_size):
     x, y = get_batch(
         ids, block_size=block_size, batch_size=recipe.batch_size, generator=g
     )
-    parts = recipe.micro_batch
-    return list(zip(x.split(parts), y.split(parts), strict=True))
+    size = recipe.micro_batch_size
+    return list(zip(x.split(size), y.split(size), strict=True))
 
 
 def accumulate(model, batches, *, bf16=False):
@@ -113,17 +128,17 @@ def accumulate(model, batches, *, bf16=False):
     return total
 
 
-def train_step(model, optimizer, batches, recipe, *, rate):
+def train_step(model, optimizer, batches, recipe, *, lr):
     """One update -> loss and gradient norm before clipping, as floats.
 
     Raises FloatingPointError, before the weights change, where the
     gradient is not finite.
     """
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = lr
     optimizer.zero_grad()
     loss = accumulate(model, batches, bf16=recipe.bf16)
-    norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)
     if not torch.isfinite(norm):
         raise FloatingPointError(f"loss is {loss:.3g}, gradient {norm:.3g}")
     optimizer.step()
@@ -133,48 +148,14 @@ def train_step(model, optimizer, batches, recipe, *, rate):
 def train(model, ids, recipe, *, block_size, callback=None):
     """Train `model` in place.
 
-    After each step `callback(step, loss, rate, norm)` is called, if there is
+    After each step `callback(step, loss, lr, norm)` is called, if there is
     one: loss in nats, the learning rate, the norm of the gradient.
     """
     optimizer = make_optimizer(model, recipe)
-    for step in range(recipe.steps):
+    for step in range(recipe.max_steps):
         torch.manual_seed(step_seed(recipe.seed, step))
-        rate = learning_rate(step, recipe)
+        lr = learning_rate(step, recipe)
         batches = step_batches(ids, step, recipe, block_size=block_size)
-        loss, norm = train_step(model, optimizer, batches, recipe, rate=rate)
+        loss, norm = train_step(model, optimizer, batches, recipe, lr=lr)
         if callback:
-            callback(step, loss, rate, norm)
-
-
-def windows(ids, *, block_size, stride):
-    """ids (N,) -> x, y (W, T) where every token but the first is due once.
-
-    A window begins `stride` after the one before it; what that one has
-    scored is -100 here and serves as context only.
-    """
-    T = min(block_size, len(ids) - 1)
-    last = len(ids) - 1 - T
-    starts = torch.tensor([*range(0, last, stride), last])
-    grid = starts[:, None] + torch.arange(T)  # (W, T)
-    x, y = ids[grid], ids[grid + 1]
-    scored = grid[1:] < starts[:-1, None] + T
-    y[1:][scored] = -100
-    return x, y
-
-
-@torch.no_grad()
-def score(model, ids, *, block_size, stride=None, share=(0, 1), batch=32):
-    """ids (N,) -> sum of nats over all of ids, and number of targets.
-
-    `stride` defaults to `block_size`; a smaller one gives every token more
-    context. `share` (rank, world) scores every world-th window only.
-    `batch` windows are computed at once.
-    """
-    x, y = windows(ids, block_size=block_size, stride=stride or block_size)
-    x, y = x[share[0] :: share[1]], y[share[0] :: share[1]]
-    training, nats = model.training, 0.0
-    model.eval()
-    for a, b in zip(x.split(batch), y.split(batch), strict=True):
-        nats += cross_entropy(model(a), b).item() * (b != -100).sum().item()
-    model.train(training)
-    return nats, (y != -100).sum().item()
+            callback(step, loss, lr, norm)
