@@ -5,13 +5,13 @@ from itertools import product
 
 import pytest
 import torch
+from minigpt.run.decode import Decoder
+from minigpt.run.fast import is_plain
 from torch.utils.flop_counter import FlopCounterMode
 
 from minigpt.cache import KVCache, cache_bytes, multiplications, new_cache
 from minigpt.course.exercises import find
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.run.decode import Decoder
-from minigpt.run.fast import is_plain
 from minigpt.sample import Sampling, generate, next_logits, pad_prompts
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -105,15 +105,3 @@ def test_chapters_export_their_module_in_order():
     names = [module_name(code(p)[0]) for p in chapters(ROOT)]
     names = [n for n in names if n]
     assert names == ORDER[: len(names)]
-
-
-@pytest.mark.parametrize("module", ORDER)
-def test_what_is_public_is_described(module):
-    tree = ast.parse((ROOT / "minigpt" / f"{module}.py").read_text("utf-8"))
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    top = [node for node in tree.body if isinstance(node, kinds)]
-    classes = [node for node in top if isinstance(node, ast.ClassDef)]
-    inside = [n for c in classes for n in c.body if isinstance(n, kinds)]
-    public = [n for n in top + inside if not n.name.startswith("_")]
-    assert public
-    assert not [n.name for n in public if not ast.get_docstring(n)]

@@ -13,6 +13,8 @@ from dataclasses import asdict, fields, replace
 import pytest
 import torch
 import torch.nn.functional as F
+from minigpt.run.decode import Decoder, quick
+from minigpt.run.fast import FastGPT, FusedAttention, fused_gpt, keep_memory
 from safetensors.torch import load_file
 
 from minigpt import multihead
@@ -24,9 +26,7 @@ from minigpt.gpt import GPT, GPTConfig
 from minigpt.multihead import MultiHeadAttention
 from minigpt.run import Eval, ExportModel, Train, corpus, log, loop, probes
 from minigpt.run import options as run_options
-from minigpt.run.decode import Decoder, quick
 from minigpt.run.export import export_model, load_model
-from minigpt.run.fast import FastGPT, FusedAttention, fused_gpt, keep_memory
 from minigpt.run.measure import evaluate as measure
 from minigpt.train import Recipe
 
