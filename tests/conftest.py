@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from lab import lab, lab_page, stored  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[1]
@@ -68,9 +69,16 @@ def build_book(out, address=""):
 
 
 @pytest.fixture(scope="session")
-def book(tmp_path_factory):
-    """The folder of the built book."""
-    return build_book(tmp_path_factory.mktemp("book"))[0]
+def book(tmp_path_factory, worker_id):
+    """The folder of the built book; test processes share one build."""
+    if worker_id == "master":
+        return build_book(tmp_path_factory.mktemp("book"))[0]
+    shared = tmp_path_factory.getbasetemp().parent
+    built = shared / "_build" / "html"
+    with FileLock(shared / "book.lock"):
+        if not (built / "index.html").exists():
+            build_book(shared)
+    return built
 
 
 @pytest.fixture(scope="session")

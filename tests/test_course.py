@@ -8,9 +8,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from minigpt.__main__ import main
+from minigpt.course.execute import execute, tidy
 from minigpt.course.export import HEADER, export, module_source
 from minigpt.course.notebooks import CourseError, chapters, find_root
-from minigpt.course.run import run, tidy
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,7 +85,7 @@ def test_export_without_a_module_name_says_so(course):
 
 def test_run_stores_outputs_and_only_lasting_metadata(course):
     path = write(course, "import sys", "print('no', file=sys.stderr)\n6 * 7")
-    run(course, ("1",))
+    execute(course, ("1",))
     nb = nbformat.read(path, as_version=4)
     assert [c.get("execution_count") for c in nb.cells] == [None, 1, 2]
     [output] = nb.cells[2].outputs
@@ -99,7 +99,7 @@ def test_run_leaves_the_file_when_a_cell_fails(course):
     path = write(course, "x = 1", "y = [1, 2][x + 5]")
     before = path.read_bytes()
     with pytest.raises(CourseError, match=r"01_one.ipynb, cell 3 failed"):
-        run(course)
+        execute(course)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 

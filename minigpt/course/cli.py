@@ -44,11 +44,30 @@ class Run:
     """Folder of the course. Default: found from the current folder upward."""
 
     def run(self) -> int:
-        from minigpt.course.run import run
+        from minigpt.course.execute import execute
 
-        for path, seconds in run(find_root(self.root), self.chapters):
+        for path, seconds in execute(find_root(self.root), self.chapters):
             print(f"{seconds:6.1f} s  {path.name}")
         return 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A verdict on one chapter that you changed, in about a minute.
+
+    Executes its notebook, exports its module, and runs the module's tests and
+    the proofs of its exercises.
+    """
+
+    chapter: tyro.conf.Positional[str]
+    """A chapter number, such as 04."""
+    root: Path | None = None
+    """Folder of the course. Default: found from the current folder upward."""
+
+    def run(self) -> int:
+        from minigpt.course.verdict import check_chapter
+
+        return check_chapter(find_root(self.root), self.chapter)
 
 
 @dataclass(frozen=True)
@@ -135,6 +154,7 @@ class Release:
 Command = (
     Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Start, tyro.conf.subcommand("start")]
     | Annotated[Status, tyro.conf.subcommand("status")]
     | Annotated[Reset, tyro.conf.subcommand("reset")]

@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from minigpt.course.run import QUIET
+from minigpt.course.execute import QUIET
 
 os.environ.update(QUIET)
 

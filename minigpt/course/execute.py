@@ -123,6 +123,8 @@ def _stable_widgets(nb):
     return nbformat.reads(text, as_version=4)
 
 
-def run(root: Path, numbers: tuple[str, ...] = ()) -> list[tuple[Path, float]]:
+def execute(
+    root: Path, numbers: tuple[str, ...] = ()
+) -> list[tuple[Path, float]]:
     """Execute the chapters one after the other; (path, seconds) for each."""
     return [(path, run_notebook(path)) for path in chapters(root, numbers)]
