@@ -1,22 +1,26 @@
-"""One training step: this course's GPT beside Hugging Face's GPT-2.
+"""One training step: this course's GPT beside other people's.
 
-    python benchmarks/train.py --corpus sotu
+    python benchmarks/train.py
+    python benchmarks/train.py --nanogpt ~/nanoGPT/model.py
 
-The same shape, the same data, the same AdamW, the same clipping, float32,
-no dropout, no compilation. The two take turns, and each round gives a ratio:
-the median and the quartiles are printed. Then all rows below take turns.
-Hugging Face's model is used as it comes, with PyTorch's fused attention; ours
-as `python -m minigpt train` uses it, which has the same and calls no modules
-(`FastGPT`), and beside it as chapter 8 teaches it. Further rows show what
-other options are worth. That command also keeps the memory that it frees; here
-this is an option, and then for both. The same run measures the peak of a
-2048-square float32 matrix product and says what part of it a step at batch 24
-reaches, counting the products of the model alone, forward and backward.
+The same shape, the same data, the same AdamW, the same clipping, float32, no
+dropout, no compilation. Ours is the model of chapter 8, which is also the one
+that `python -m minigpt train` trains. Hugging Face's GPT-2 is used as it comes,
+with PyTorch's fused attention. `--nanogpt` takes the path of a file that
+defines `GPT` and `GPTConfig` as nanoGPT's model.py does; it is not part of this
+repository. In each round the models take turns, and each round gives a ratio:
+the median and the quartiles are printed.
+
+The same run measures the peak of a 2048-square float32 matrix product, says
+what part of it a step at batch 24 reaches, and measures the matrix products of
+one step alone: no model of this shape can take less time than they do.
 """
 
+import importlib.util
 import os
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import tyro
@@ -25,9 +29,8 @@ from common import alternate, load, load_average, turns, versions
 from minigpt.bigram import cross_entropy
 from minigpt.data import get_batch
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.run.fast import FastGPT, fused_gpt, keep_memory
 
-OURS, THEIRS = "minigpt", "Hugging Face GPT-2"
+OURS, THEIRS, NANO = "minigpt", "Hugging Face GPT-2", "nanoGPT"
 PEAK = "2048-square float32 product"
 
 
@@ -49,13 +52,13 @@ class Arguments:
     """How often each has its turn."""
     calls: int = 5
     """Steps in one turn, after one that is not timed."""
-    keep: bool = False
-    """Keep freed memory, as `python -m minigpt train` does."""
+    nanogpt: Path | None = None
+    """A file like nanoGPT's model.py, for a third contestant."""
 
 
-def ours(a, vocab_size, kind=FastGPT, bias=False):
-    """This course's GPT, without biases, as it trains its own model."""
-    model = kind(
+def ours(a, vocab_size, bias=True):
+    """This course's GPT."""
+    model = GPT(
         GPTConfig(
             vocab_size=vocab_size,
             block_size=a.block_size,
@@ -66,6 +69,24 @@ def ours(a, vocab_size, kind=FastGPT, bias=False):
         )
     )
     return model, lambda x, y: cross_entropy(model(x), y)
+
+
+def nanogpt(a, vocab_size):
+    """The GPT of the file that `--nanogpt` names."""
+    spec = importlib.util.spec_from_file_location("nanogpt", a.nanogpt)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.GPTConfig(
+        vocab_size=vocab_size,
+        block_size=a.block_size,
+        n_layer=a.n_layer,
+        n_head=a.n_head,
+        n_embd=a.n_embd,
+        dropout=0.0,
+        bias=True,
+    )
+    model = module.GPT(config).train()
+    return model, lambda x, y: model(x, y)[1]
 
 
 def theirs(a, vocab_size, **options):
@@ -127,44 +148,48 @@ def product_flops(a, vocab_size, batch_size):
 def contestants(a, vocab_size, x, y):
     """{name: a function that makes one training step}."""
     fast = {"activation_function": "gelu_pytorch_tanh", "use_cache": False}
-    return {
-        OURS: training_step(*ours(a, vocab_size), x, y),
-        "minigpt, with biases": training_step(
-            *ours(a, vocab_size, bias=True), x, y
-        ),
-        "minigpt, module by module": training_step(
-            *ours(a, vocab_size, fused_gpt), x, y
-        ),
-        "minigpt, as chapter 8 teaches it": training_step(
-            *ours(a, vocab_size, GPT), x, y
-        ),
-        "minigpt, the same with biases": training_step(
-            *ours(a, vocab_size, GPT, bias=True), x, y
-        ),
-        THEIRS: training_step(*theirs(a, vocab_size), x, y),
-        "Hugging Face, no key-value cache": training_step(
-            *theirs(a, vocab_size, use_cache=False), x, y
-        ),
-        "Hugging Face, no cache, one-pass GELU": training_step(
-            *theirs(a, vocab_size, **fast), x, y
-        ),
+    made = {
+        OURS: ours(a, vocab_size),
+        "minigpt, no biases": ours(a, vocab_size, bias=False),
+        THEIRS: theirs(a, vocab_size),
+        "Hugging Face, no cache, one-pass GELU": theirs(a, vocab_size, **fast),
     }
+    if a.nanogpt:
+        made[NANO] = nanogpt(a, vocab_size)
+    return {who: training_step(*pair, x, y) for who, pair in made.items()}
 
 
-def compare(steps, a):
+def products(a, vocab_size):
+    """A function that makes the matrix products of one step, and no more."""
+    N, C = a.batch_size * a.block_size, a.n_embd
+    shapes = [(C, 3 * C), (C, C), (C, 4 * C), (4 * C, C)] * a.n_layer
+    shapes.append((C, vocab_size))
+    made = [
+        (torch.randn(N, i), torch.randn(i, o), torch.randn(N, o))
+        for i, o in shapes
+    ]
+
+    def multiply():
+        for x, w, y in made:
+            x @ w, y @ w.T, x.T @ y
+
+    return multiply
+
+
+def compare(steps, a, them):
     """The quartiles of their time over ours, round by round."""
-    pair = {name: steps[name] for name in (OURS, THEIRS)}
+    pair = {name: steps[name] for name in (OURS, them)}
     times = turns(pair, rounds=a.rounds, calls=a.calls)
-    ratios = [t / o for o, t in zip(times[OURS], times[THEIRS], strict=True)]
+    ratios = [t / o for o, t in zip(times[OURS], times[them], strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
     print(
-        f"speed ratio {middle:.2f} (aim 1.40), half of the {a.rounds} rounds "
-        f"between {low:.2f} and {high:.2f}"
+        f"{middle:.2f} x {them}; half of the {a.rounds} rounds between "
+        f"{low:.2f} and {high:.2f}"
     )
 
 
 def report(a, times, vocab_size):
-    for name in list(times)[:8]:
+    for name in list(times)[:-2]:
         tokens = a.batch_size * a.block_size / times[name]
         print(
             f"{name:38} {1000 * times[name]:7.2f} ms {tokens:9,.0f} tokens/s"
@@ -175,14 +200,11 @@ def report(a, times, vocab_size):
     flops = product_flops(a, vocab_size, n) / times[f"minigpt, batch {n}"]
     print(f"{PEAK}: {peak / 1e9:.1f} GFLOP/s, the peak")
     print(
-        f"step at batch {n}: {flops / 1e9:.1f} GFLOP/s, "
-        f"{flops / peak:.0%} of the peak (aim 45 %)"
+        f"step at batch {n}: {flops / 1e9:.1f} GFLOP/s, {flops / peak:.0%} of it"
     )
 
 
 def main(a):
-    if a.keep:
-        keep_memory()
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
     corpus = load(a.corpus)
@@ -195,13 +217,16 @@ def main(a):
         )
 
     steps = contestants(a, V, *batch(a.batch_size))
+    before = load_average()
+    print(f"{corpus.name}, V = {V}, {a.threads} threads, {versions()}")
+    for them in (THEIRS, NANO):
+        if them in steps:
+            compare(steps, a, them)
+    steps["its matrix products alone"] = products(a, V)
     n = a.peak_batch_size
     steps[f"minigpt, batch {n}"] = training_step(*ours(a, V), *batch(n))
     square = torch.randn(2048, 2048)
     steps[PEAK] = lambda: square @ square
-    before = load_average()
-    print(f"{corpus.name}, V = {V}, {a.threads} threads, {versions()}")
-    compare(steps, a)
     times = alternate(steps, rounds=a.rounds, calls=a.calls)
     print(f"load average {before:.2f} before, {load_average():.2f} after")
     report(a, times, V)
