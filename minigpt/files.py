@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def atomic_write(path):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        rename(part, path)
         sync_folder(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -32,6 +33,16 @@ def atomic_write(path):
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def rename(old, new, waits=(0.05, 0.2, 0.5)):
+    """Rename; on Windows a file that another program reads is in the way."""
+    for wait in waits:
+        try:
+            return os.replace(old, new)
+        except PermissionError:
+            time.sleep(wait)
+    os.replace(old, new)
 
 
 def sync_folder(folder):

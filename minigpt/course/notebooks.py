@@ -1,14 +1,13 @@
 """Find, read and write the chapter notebooks."""
 
 import ast
-import os
 import re
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+
+from minigpt.files import atomic_write
 
 EXPORT = "#| export"
 MARKS = ("### BEGIN SOLUTION", "### END SOLUTION")
@@ -71,31 +70,10 @@ def write(nb: nbformat.NotebookNode, path: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Put `text` in the place of `path` in one step (temporary file, rename)."""
+    """Put `text` in the place of `path`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        os.chmod(temporary, mode)
-        _rename(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _rename(old, new, waits=(0.05, 0.2, 0.5)) -> None:
-    """Rename; on Windows a file that another program reads is in the way."""
-    for wait in (*waits, None):
-        try:
-            return os.replace(old, new)
-        except PermissionError:
-            if wait is None:
-                raise
-            time.sleep(wait)
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def module_name(nb: nbformat.NotebookNode) -> str | None:

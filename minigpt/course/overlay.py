@@ -45,6 +45,7 @@ def _course():
 __path__.append(str(_course()))
 
 from minigpt.course.overlay import install  # noqa: E402
+from minigpt.public import find as __getattr__  # noqa: E402, F401
 
 install(_mine)
 '''
