@@ -1,14 +1,15 @@
-"""The command line: `python -m minigpt --help`."""
+"""The command line: `python -m minigpt --help`, or `minigpt --help`."""
 
 import sys
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from minigpt.course.cli import Course, Doctor
 from minigpt.course.notebooks import CourseError
-from minigpt.run import Eval, ExportModel, Train
-from minigpt.run.generate import Generate
+from minigpt.run.options import PRESETS, Eval, ExportModel, Generate, Train
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
@@ -18,24 +19,55 @@ Command = (
     | Annotated[Course, tyro.conf.subcommand("course")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
+FUNCTIONS = {  # imported when they are called, so that --help is quick
+    Train: "training.train_gpt",
+    Generate: "generation.write_text",
+    Eval: "evaluation.print_score",
+    ExportModel: "models.export_model",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit code, 2 with one clear line on a user's error."""
-    command = tyro.cli(
-        tyro.conf.OmitArgPrefixes[Command],
-        prog="python -m minigpt",
-        description="A GPT built from scratch, chapter by chapter.",
-        args=arguments,
-    )
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # where a pipe's encoding lacks a letter, write it in another way
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return command.run()
+        command = parse(Command, arguments)
+        if isinstance(command, Train):
+            command = parse(Train, arguments[1:], default=defaults(command))
+        if type(command) not in FUNCTIONS:
+            return command.run()
+        return function(FUNCTIONS[type(command)])(command)
     except (CourseError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
+def parse(kind, arguments, default=tyro.MISSING_NONPROP):
+    """Words of the command line -> options."""
+    installed = Path(sys.argv[0]).stem == "minigpt"
+    return tyro.cli(
+        tyro.conf.OmitArgPrefixes[kind],
+        prog="minigpt" if installed else "python -m minigpt",
+        description="A GPT built from scratch, chapter by chapter.",
+        args=arguments,
+        default=default,
+    )
+
+
+def defaults(command: Train) -> Train:
+    """What holds for options that are not given: those of run or preset."""
+    if command.resume:
+        return function("training.stored_options")(command.out)
+    return PRESETS[command.preset]
+
+
+def function(name: str):
+    """`training.train_gpt` -> the function of `minigpt.run`."""
+    module, name = name.split(".")
+    return getattr(import_module(f"minigpt.run.{module}"), name)
+
+
 if __name__ == "__main__":
-    # where a pipe's encoding lacks a letter of a path, say it in another way
-    sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

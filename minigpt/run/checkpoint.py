@@ -1,192 +1,252 @@
 """One file that survives accidents and distrusts strangers.
 
-A checkpoint is a safetensors file: eight bytes with the length of a header,
-the header (JSON), the numbers. Nothing in it is ever executed. Its metadata
-holds the configuration and a sha256 over the whole file, so one flipped bit
-anywhere is noticed. A file is written under another name, flushed to the
-disk and then renamed: it is there whole or not at all.
+A checkpoint is a safetensors file: numbers and a header, nothing that is ever
+executed. Its metadata holds the configuration and a sha256 over the whole
+file, so a single flipped bit is noticed. There are two formats: a model, and
+the state of a run (model, optimizer, step), from which training continues as
+if it had never stopped.
 """
 
-import errno
 import hashlib
 import json
-import os
+import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
-BLANK = "0" * 64  # stands in the digest's place while the digest is taken
-LONGEST_HEADER = 16 << 20  # bytes; a header of this course has some 10 000
-SIZES = {
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "BOOL": 1, "U8": 1, "I8": 1,
-    "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8,
-}  # fmt: skip
+import minigpt.modern  # noqa: F401 (a configuration may name its parts)
+from minigpt.files import atomic_write
+from minigpt.gpt import GPT, GPTConfig
+
+MODEL = "minigpt-model 1"  # weights
+TRAINING = "minigpt-training 1"  # weights, optimizer, and the place in a run
+BLANK = "0" * 64  # takes the digest's place while the digest is computed
 
 
 class CheckpointError(ValueError):
     """A file that is not, or no longer, a checkpoint of this course."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """`content` under `path`, whole or not at all, even if power fails.
-
-    Raises OSError with what to do where the disk is full.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(
-                f"the disk is full: {path.name} "
-                f"({len(content) / 1e6:.1f} MB) was not written, earlier "
-                "files are as they were; free some space, then go on with "
-                "--resume"
-            ) from error
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` last (Windows does so by itself)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+# --- the file ----------------------------------------------------------------
 
 
 def write(path: Path, tensors: dict, metadata: dict[str, str]) -> None:
-    """Saves tensors and metadata as one sealed safetensors file."""
+    """Saves tensors and metadata as one sealed safetensors file.
+
+    Equal contents are equal bytes: the header is sorted.
+    """
     tensors = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
     blob = safetensors.torch.save(tensors, {**metadata, "sha256": BLANK})
     end = 8 + int.from_bytes(blob[:8], "little")
-    # In one fixed order: equal runs write equal bytes.
-    text = json.dumps(json.loads(blob[8:end]), sort_keys=True)
-    text = text.encode().ljust(-(-len(text) // 8) * 8)
+    text = json.dumps(json.loads(blob[8:end]), sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
     head = len(text).to_bytes(8, "little") + text
     digest = hashlib.sha256(head)
-    digest.update(blob[end:])
-    head = head.replace(mark(BLANK), mark(digest.hexdigest()))
-    write_atomically(path, head + blob[end:])
+    digest.update(memoryview(blob)[end:])
+    with atomic_write(path) as file:
+        file.write(head.replace(mark(BLANK), mark(digest.hexdigest())))
+        file.write(memoryview(blob)[end:])
 
 
-def mark(digest: str) -> bytes:
-    """How the digest stands in a header."""
-    return f'"sha256": "{digest}"'.encode()
+def read(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict]:
+    """Tensors and metadata of a file that `write` wrote, of one format.
 
-
-def read_header(path: Path) -> tuple[bytes, dict]:
-    """The first bytes of a file, up to its numbers, and what they say.
-
-    Raises CheckpointError before anything of the claimed size is allocated.
+    Raises CheckpointError for a file that is foreign, cut short, damaged or
+    of another format.
     """
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        start = file.read(8)
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or not 2 <= length <= min(size - 8, LONGEST_HEADER):
-            raise CheckpointError(
-                f"{path} is not a checkpoint: {what_it_is(start, length, size)}"
-            )
-        text = file.read(length)
+    blob = Path(path).read_bytes()
     try:
-        header = json.loads(text)
-        check_layout(header, size - 8 - length)
-    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        tensors = safetensors.torch.load(blob)
+    except (SafetensorError, KeyError) as error:
         raise CheckpointError(
-            f"{path} is not a checkpoint, or is damaged: {error}"
+            f"{path} is not a whole safetensors file: {error}"
         ) from None
-    return start + text, header
-
-
-def what_it_is(start: bytes, length: int, size: int) -> str:
-    """Why the first eight bytes cannot begin a safetensors file."""
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        return "it looks like a pickle, which could run any code; refused"
-    if len(start) < 8:
-        return f"it has only {size} bytes"
-    return (
-        f"its header claims {length:,} bytes, the file has {size:,} "
-        "(foreign, or cut short)"
-    )
-
-
-def check_layout(header: dict, size: int) -> None:
-    """The tensors must fill the `size` bytes after the header exactly."""
-    if type(header) is not dict:
-        raise ValueError("the header is not a JSON object")
-    metadata = header.get("__metadata__")
-    if not isinstance(metadata, dict) or not all(
-        isinstance(value, str) for value in metadata.values()
-    ):
-        raise ValueError("there is no metadata")
-    spans = []
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        n = SIZES[entry["dtype"]]
-        for side in entry["shape"]:
-            if type(side) is not int or side < 0:
-                raise ValueError(f"{name} has the shape {entry['shape']}")
-            n *= side
-        if type(begin) is not int or type(end) is not int or end - begin != n:
-            raise ValueError(f"{name} needs {n} bytes, not {begin} to {end}")
-        spans.append((begin, end))
-    position = 0
-    for begin, end in sorted(spans):
-        if begin != position:
-            raise ValueError("the tensors do not follow one another")
-        position = end
-    if position != size:
-        raise ValueError(
-            f"{position:,} bytes of numbers expected, got {size:,}"
+    end = 8 + int.from_bytes(blob[:8], "little")
+    metadata = json.loads(blob[8:end]).get("__metadata__") or {}
+    if metadata.get("format") != kind:
+        raise CheckpointError(
+            f"{path} must be of the format {kind!r}, got "
+            f"{metadata.get('format', 'an unknown one')!r}"
         )
-
-
-def check_seal(path: Path, head: bytes, digest: str) -> None:
-    """The digest in the metadata must be that of the whole file."""
-    if len(digest) != 64 or head.count(mark(digest)) != 1:
-        raise CheckpointError(f"{path} has no seal (sha256): not from here")
-    sha = hashlib.sha256(head.replace(mark(digest), mark(BLANK)))
-    with open(path, "rb") as file:
-        file.seek(len(head))
-        while part := file.read(1 << 20):
-            sha.update(part)
-    if sha.hexdigest() != digest:
+    seal = mark(metadata.get("sha256", ""))
+    digest = hashlib.sha256(blob[:end].replace(seal, mark(BLANK)))
+    digest.update(memoryview(blob)[end:])
+    if mark(digest.hexdigest()) != seal:
         raise CheckpointError(
             f"{path} is damaged: its content does not have the sha256 that "
             "was written into it"
         )
+    return tensors, metadata
 
 
-def verify(path: Path, kind: str) -> tuple[dict, dict]:
-    """The header's entries and the metadata of a whole file of this `kind`.
+def mark(digest: str) -> bytes:
+    """How the digest is written in a header."""
+    return f'"sha256": "{digest}"'.encode()
 
-    Raises CheckpointError for a file that is foreign, cut short, damaged,
-    hostile or of another format.
+
+# --- a model in it -----------------------------------------------------------
+
+
+def weights(model: GPT) -> dict[str, torch.Tensor]:
+    """Every parameter once, also where two names share it."""
+    return {name: p.detach() for name, p in model.named_parameters()}
+
+
+def load_weights(model: GPT, tensors: dict[str, torch.Tensor]) -> None:
+    """Copies tensors of the same names and shapes into a model."""
+    for name, p in weights(model).items():
+        p.copy_(tensors[name])
+
+
+def read_config(text: str) -> GPTConfig:
+    """A GPTConfig from JSON.
+
+    Raises CheckpointError for the fields of another version, and for values
+    of which no model can be built.
     """
-    head, header = read_header(path)
-    metadata = header.pop("__metadata__")
-    found = metadata.get("format", "an unknown format")
-    if found != kind:
+    values = json.loads(text)
+    strange = sorted({f.name for f in fields(GPTConfig)} ^ set(values))
+    if strange:
         raise CheckpointError(
-            f"{path} is of the format {found!r}, this version of minigpt "
-            f"reads {kind!r}"
+            "the configuration is from another version of minigpt: "
+            f"{', '.join(strange)} is unknown to one of the two"
         )
-    check_seal(path, head, metadata.get("sha256", ""))
-    return header, metadata
+    try:
+        return GPTConfig(**values)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"no such model can be built: {error}") from None
 
 
-def numbers(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file that `verify` has let pass."""
-    return safetensors.torch.load_file(path)
+def shapes_of(config: GPTConfig) -> dict[str, torch.Size]:
+    """{name: shape} of a configuration's weights, without their memory.
+
+    Raises CheckpointError where no such model can be built.
+    """
+    try:
+        with torch.device("meta"):
+            return {name: t.shape for name, t in weights(GPT(config)).items()}
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"no such model can be built: {error}") from None
+
+
+def build(text: str, tensors: dict[str, torch.Tensor]) -> GPT:
+    """The model of a configuration (JSON) and its weights, in float32.
+
+    They are compared before any memory is taken, so a file that claims an
+    enormous model costs nothing. Raises CheckpointError where they differ.
+    """
+    config = read_config(text)
+    if config.n_layer > len(tensors):
+        raise CheckpointError(
+            f"{len(tensors)} tensors cannot hold {config.n_layer} layers"
+        )
+    expected = shapes_of(config)
+    for name in sorted(expected.keys() | tensors.keys()):
+        found = tensors[name].shape if name in tensors else None
+        if found != expected.get(name):
+            raise CheckpointError(
+                f"the weights do not fit the configuration: {name} should be "
+                f"{expected.get(name)}, the file has {found}"
+            )
+    model = GPT(config).eval()
+    load_weights(model, tensors)
+    return model
+
+
+def save_model(path: Path, model: GPT, *, dtype=torch.float16, **facts) -> None:
+    """Weights as `dtype`, with the configuration and `facts` (JSON)."""
+    tensors = {name: t.to(dtype) for name, t in weights(model).items()}
+    metadata = {
+        "format": MODEL,
+        "config": json.dumps(asdict(model.config)),
+        "facts": json.dumps(facts),
+    }
+    write(path, tensors, metadata)
+
+
+def open_model(path: Path) -> tuple[GPT, dict]:
+    """The model of a file, in float32 and ready to use, and its facts."""
+    tensors, metadata = read(path, MODEL)
+    return build(metadata["config"], tensors), json.loads(metadata["facts"])
+
+
+# --- a run in it -------------------------------------------------------------
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """A run's checkpoints, newest first."""
+    return sorted((folder / "checkpoints").glob("step-*.safetensors"))[::-1]
+
+
+def save_training(folder: Path, model, optimizer, step, best) -> None:
+    """A checkpoint named after its step; the last two are kept."""
+    state = optimizer.state
+    tensors = {}
+    for name, p in model.named_parameters():
+        tensors[f"model.{name}"] = p
+        for key, value in state.get(p, {}).items():
+            tensors[f"optimizer.{name}.{key}"] = value
+    metadata = {
+        "format": TRAINING,
+        "config": json.dumps(asdict(model.config)),
+        "step": str(step),
+        "best": repr(best),
+    }
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    write(
+        folder / "checkpoints" / f"step-{step:07d}.safetensors",
+        tensors,
+        metadata,
+    )
+    for old in checkpoints(folder)[2:]:
+        old.unlink()
+
+
+def open_training(path: Path) -> tuple[GPT, dict, dict]:
+    """-> model, the optimizer's tensors, {"step", "best"}."""
+    tensors, metadata = read(path, TRAINING)
+    parts = {"model": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        parts[kind][rest] = tensor
+    model = build(metadata["config"], parts["model"])
+    place = {"step": int(metadata["step"]), "best": float(metadata["best"])}
+    return model, parts["optimizer"], place
+
+
+def load_optimizer(optimizer, model, tensors: dict) -> None:
+    """Puts the tensors that `save_training` kept back into an optimizer.
+
+    Several optimizers in one (`Together`) each get those of their parameters.
+    """
+    names = {p: f"{name}." for name, p in model.named_parameters()}
+    for part in getattr(optimizer, "optimizers", [optimizer]):
+        for p in [p for group in part.param_groups for p in group["params"]]:
+            part.state[p] = {
+                key.removeprefix(names[p]): value.to(p.device)
+                for key, value in tensors.items()
+                if key.startswith(names[p])
+            }
+
+
+def newest(folder: Path):
+    """What `open_training` says of the newest checkpoint that is whole.
+
+    A damaged one is passed over; None where there is none at all. Raises
+    CheckpointError where checkpoints exist and none can be used.
+    """
+    errors = []
+    for path in checkpoints(folder):
+        try:
+            return open_training(path)
+        except CheckpointError as error:
+            errors.append(str(error))
+            print(f"passed over: {error}", file=sys.stderr)
+    if errors:
+        raise CheckpointError(
+            f"no checkpoint in {folder} can be used; the newest: {errors[0]}"
+        )
+    return None

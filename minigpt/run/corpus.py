@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -13,18 +12,18 @@ from minigpt.data import (
     load_corpus,
     load_text,
     open_tokens,
+    save_tokens,
     split_documents,
-    write_tokens,
 )
-from minigpt.run.checkpoint import write_atomically
-from minigpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
+from minigpt.files import atomic_write
+from minigpt.tokenizer import BPETokenizer, CharTokenizer
 
-END = "<|endoftext|>"  # stands before, between and after documents
+END = "<|endoftext|>"  # before, between and after documents
 
 
 @dataclass(frozen=True)
-class Part:
-    """Held-out tokens, and how many characters they stand for."""
+class HeldOut:
+    """Tokens to measure on, and how many characters they stand for."""
 
     ids: torch.Tensor
     n_chars: int
@@ -33,7 +32,7 @@ class Part:
 def texts(corpus: str, part: str) -> list[str]:
     """The documents of one part of a corpus, or of a text file.
 
-    A file is one document: the first nine tenths are `train`, the rest is
+    A file is one document: its first nine tenths are `train`, the rest is
     `val`. Raises ValueError for a name that is neither, or an unknown part.
     """
     if corpus == "sotu":
@@ -41,104 +40,119 @@ def texts(corpus: str, part: str) -> list[str]:
         return [document.text for document in documents]
     if corpus in DOWNLOADS:
         return [load_text(corpus, part)]
-    path = Path(corpus)
-    if not path.is_file():
-        known = ", ".join(["sotu", *DOWNLOADS])
-        raise ValueError(
-            f"--corpus must be one of {known} or an existing text file, got "
-            f"{corpus!r}"
-        )
-    text = path.read_text(encoding="utf-8")
+    text = read_text(corpus)
     cut = int(0.9 * len(text))
     parts = {"train": text[:cut], "val": text[cut:]}
     if part not in parts:
-        raise ValueError(f"{corpus} has train and val; got part={part!r}")
+        raise ValueError(f"{corpus} has the parts train and val, not {part}")
     return [parts[part]]
 
 
-def all_text(corpus: str) -> str:
-    """Every part: characters need an id each, also those not trained on."""
-    if corpus == "sotu":
-        return "".join(d.text for d in load_corpus(corpus))
-    return "".join(texts(corpus, part)[0] for part in ("train", "val"))
+def read_text(path: str) -> str:
+    """A text file in UTF-8; ValueError where it is not one."""
+    if not Path(path).is_file():
+        known = ", ".join(["sotu", *DOWNLOADS])
+        raise ValueError(
+            f"--corpus must be one of {known} or an existing text file, got "
+            f"{path!r}"
+        )
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"--corpus {path} must be text in UTF-8, got {error.reason} at "
+            f"byte {error.start}"
+        ) from None
 
 
-def make_tokenizer(kind: str, corpus: str, n_vocab: int, quiet: bool):
+def make_tokenizer(kind: str, corpus: str, vocab_size: int):
     """Characters of the whole corpus, or merges of its training part."""
-    if kind == "char":
-        return CharTokenizer.train(all_text(corpus))
-    return BPETokenizer.train(
-        "\n\n".join(texts(corpus, "train")),
-        n_vocab,
-        special_tokens=(END,),
-        progress=not quiet,
-    )
+    if kind == "char":  # also characters that only held-out text has
+        if corpus == "sotu":
+            return CharTokenizer.train(
+                "".join(d.text for d in load_corpus(corpus))
+            )
+        parts = [texts(corpus, part)[0] for part in ("train", "val")]
+        return CharTokenizer.train("".join(parts))
+    text = "\n\n".join(texts(corpus, "train"))
+    try:
+        return BPETokenizer.train(text, vocab_size, special_tokens=(END,))
+    except ValueError as error:
+        raise ValueError(
+            f"--vocab-size {vocab_size} does not fit {corpus}: {error}; try a "
+            "smaller one, or --tokenizer char"
+        ) from None
 
 
-def encode(tokenizer, documents: list[str], quiet: bool = True) -> list[int]:
+def encode(tokenizer, documents: list[str]) -> list[int]:
     """Documents -> ids, each after an end-of-text token, which ends all.
 
-    Without such a token, an empty line stands between documents.
+    A tokenizer without such a token gets an empty line between documents.
     """
-    end = getattr(tokenizer, "special_tokens", {}).get(END)
+    end = end_token(tokenizer)
     if end is None:
         return tokenizer.encode("\n\n".join(documents))
     ids = [end]
-    for text in tqdm(documents, "encoding", disable=quiet, leave=False):
+    for text in tqdm(documents, "encoding", leave=False):
         ids += tokenizer.encode(text)
         ids.append(end)
     return ids
+
+
+def end_token(tokenizer) -> int | None:
+    """The id of a tokenizer's end-of-text token, if it has one."""
+    return getattr(tokenizer, "special_tokens", {}).get(END)
 
 
 def characters(tokenizer, documents: list[str]) -> int:
     """Characters that the targets in `encode`'s ids stand for.
 
     The first token is never a target: it is an end-of-text, or the first
-    character, which is then not counted.
+    character, which then does not count.
     """
-    if getattr(tokenizer, "special_tokens", {}).get(END) is None:
+    if end_token(tokenizer) is None:
         return len("\n\n".join(documents)) - 1
     return sum(map(len, documents))
 
 
-def prepare(folder: Path, options, quiet: bool = False) -> None:
-    """Writes tokenizer and token files, unless the folder has them."""
-    facts = folder / "data.json"
-    if facts.exists():
-        return
+def prepare(folder: Path, options) -> None:
+    """Writes tokenizer, tokens and their numbers into a folder.
+
+    Raises ValueError for a text that is too short for one window.
+    """
     corpus = options.corpus
-    tokenizer = make_tokenizer(
-        options.tokenizer, corpus, options.n_vocab, quiet
-    )
+    tokenizer = make_tokenizer(options.tokenizer, corpus, options.vocab_size)
     tokenizer.save(folder / "tokenizer.json")
-    counts = {"tokenizer": options.tokenizer, "corpus": corpus}
+    facts = {"tokenizer": options.tokenizer, "corpus": corpus}
     for part in ("train", "val"):
         documents = texts(corpus, part)
-        ids = encode(tokenizer, documents, quiet)
+        ids = encode(tokenizer, documents)
         if len(ids) <= options.block_size:
             raise ValueError(
                 f"--block-size {options.block_size} needs a longer text: the "
                 f"{part} part of {corpus} has {len(ids)} tokens"
             )
-        write_tokens(folder / f"{part}.tokens", ids, tokenizer.n_vocab)
-        counts[part] = {
-            "tokens": len(ids), "characters": characters(tokenizer, documents)
-        }  # fmt: skip
-    write_atomically(facts, json.dumps(counts, indent=1).encode())
+        save_tokens(folder / f"{part}.npy", ids, tokenizer.n_vocab)
+        n_chars = characters(tokenizer, documents)
+        facts[part] = {"tokens": len(ids), "characters": n_chars}
+    with atomic_write(folder / "data.json") as file:
+        file.write(json.dumps(facts, indent=1).encode())
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer that a run or a model was made with."""
-    return Tokenizer.load(folder / "tokenizer.json")
+def read_facts(folder: Path) -> dict:
+    """Corpus, and tokens and characters of each part."""
+    return json.loads((folder / "data.json").read_text(encoding="utf-8"))
 
 
-def training_tokens(folder: Path):
-    """The training part, as a memory map."""
-    return open_tokens(folder / "train.tokens")
+def held_out(folder: Path, tokenizer, part: str = "val") -> HeldOut:
+    """A part of the corpus that a model was not trained on.
 
-
-def held_out(folder: Path) -> Part:
-    """The validation part."""
-    counts = json.loads((folder / "data.json").read_text())
-    ids = np.asarray(open_tokens(folder / "val.tokens"), dtype=np.int64)
-    return Part(torch.from_numpy(ids), counts["val"]["characters"])
+    A run keeps its validation part; everything else is encoded again.
+    """
+    facts = read_facts(folder)
+    if part == "val" and (folder / "val.npy").exists():
+        ids = torch.from_numpy(open_tokens(folder / "val.npy").astype("int64"))
+        return HeldOut(ids, facts["val"]["characters"])
+    documents = texts(facts["corpus"], part)
+    ids = torch.tensor(encode(tokenizer, documents))
+    return HeldOut(ids, characters(tokenizer, documents))

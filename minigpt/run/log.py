@@ -1,29 +1,29 @@
-"""What a run writes about itself: JSON lines, a bar, a curve."""
+"""What a run writes about itself: JSON lines and a curve."""
 
 import json
 import os
 from pathlib import Path
 
-from minigpt.run.checkpoint import write_atomically
+from minigpt.files import atomic_write
 
 
 class Log:
-    """`log.jsonl`: one object a line, each with its `kind` and `step`.
+    """`log.jsonl`: one object per line, each with its `kind` and `step`.
 
-    `step` losses belong to the update that made `step` steps complete;
-    `eval` lines to the weights after it.
+    The loss of a `step` line is that of the update that completed it; `eval`
+    lines belong to the weights after it.
     """
 
-    def __init__(self, path: Path, *, upto: int):
-        """Opens for appending; what lies after the step `upto` is dropped."""
-        kept = [line for line in read(path) if line["step"] <= upto]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        write_atomically(path, text.encode())
+    def __init__(self, path: Path, *, last: int):
+        """Opens for appending; lines from after step `last` are dropped."""
+        kept = [line for line in read(path) if line["step"] <= last]
+        with atomic_write(path) as file:
+            file.write(as_text(kept).encode())
         self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def add(self, kind: str, step: int, **values) -> None:
-        line = {"kind": kind, "step": step, **values}
-        self.file.write(json.dumps(line) + "\n")
+        """One line."""
+        self.file.write(as_text([{"kind": kind, "step": step, **values}]))
         self.file.flush()
 
     def sync(self) -> None:
@@ -31,6 +31,7 @@ class Log:
         os.fsync(self.file.fileno())
 
     def close(self) -> None:
+        """No more lines."""
         self.file.close()
 
 
@@ -44,12 +45,16 @@ class NoLog:
     def close(self) -> None: ...
 
 
+def as_text(lines: list[dict]) -> str:
+    """Objects -> JSON lines."""
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
 def read(path: Path) -> list[dict]:
-    """The lines of a log; a last one that a crash cut short is left out."""
+    """The lines of a log, without a last one that a crash cut short."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    found = []
+    lines, found = path.read_text(encoding="utf-8").splitlines(), []
     for i, line in enumerate(lines):
         try:
             found.append(json.loads(line))
@@ -59,26 +64,39 @@ def read(path: Path) -> list[dict]:
     return found
 
 
+def thinned(lines: list[dict], most: int = 400) -> list[dict]:
+    """A log with every measurement, but only about `most` of the steps.
+
+    A step that stays speaks for those left out since the one before: its
+    loss is their mean.
+    """
+    n_steps = sum(line["kind"] == "step" for line in lines)
+    every, kept, losses = max(1, n_steps // most), [], []
+    for line in lines:
+        if line["kind"] != "step":
+            kept.append(line)
+            continue
+        losses.append(line["loss"])
+        if len(losses) == every:
+            mean = round(sum(losses) / every, 5)
+            kept.append(line | {"loss": mean, "steps": every})
+            losses = []
+    return kept
+
+
 def draw_curve(path: Path, lines: list[dict]) -> None:
     """Losses over steps as SVG: training faint, held-out marked."""
     from matplotlib.figure import Figure  # takes a second to import
 
     steps = [x for x in lines if x["kind"] == "step"]
-    evals = [x for x in lines if x["kind"] == "eval"]
+    steps = steps[:: max(1, len(steps) // 2000)]
     figure = Figure(figsize=(7, 4), layout="constrained")
     ax = figure.add_subplot(xlabel="steps", ylabel="loss (nats per token)")
-    thin = max(1, len(steps) // 2000)
-    ax.plot(
-        [x["step"] for x in steps[::thin]],
-        [x["loss"] for x in steps[::thin]],
-        color="#56B4E9", linewidth=0.8, label="training, each batch",
-    )  # fmt: skip
-    ax.plot(
-        [x["step"] for x in evals],
-        [x["loss"] for x in evals],
-        color="#D55E00", marker="o", markersize=3, label="held out",
-    )  # fmt: skip
+    looks = {"color": "#56B4E9", "linewidth": 0.8, "label": "each batch"}
+    ax.plot([x["step"] for x in steps], [x["loss"] for x in steps], **looks)
+    evals = [x for x in lines if x["kind"] == "eval"]
+    looks = {"color": "#D55E00", "marker": "o", "ms": 3, "label": "held out"}
+    ax.plot([x["step"] for x in evals], [x["loss"] for x in evals], **looks)
     ax.legend()
-    temporary = path.with_name(f".{path.name}.part")
-    figure.savefig(temporary, format="svg")
-    os.replace(temporary, path)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="svg")

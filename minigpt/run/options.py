@@ -1,88 +1,104 @@
-"""Every choice of a run, each with its default, its help and its limits."""
+"""Every choice of a command, each with its default and its help: data only."""
 
-import sys
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import tyro
+
+ASSETS = Path(__file__).parents[1] / "assets"  # the model that the course ships
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train a GPT; everything about the run lands in one folder.
+    """Train a GPT; everything about the run is kept in one folder.
 
-    Ctrl-C saves and stops; --resume goes on exactly there.
+    Ctrl-C saves and stops, and --resume continues exactly there.
     """
 
     out: Path = Path("runs/gpt")
     """Folder of the run."""
     resume: bool = False
-    """Go on with the run in --out. Its own options hold; only steps, device,
-    threads and the ..._every ones may be given anew."""
+    """Continue the run in --out with its own options. Only --max-steps,
+    --micro-batch-size, --device, --threads and the --...-every options may
+    change."""
     overwrite: bool = False
     """Replace the run in --out."""
-    preset: Literal["none", "reference"] = "none"
-    """Start from the options of the course's own model."""
+    preset: Literal["none", "reference", "fast"] = "none"
+    """Start from other defaults: reference is the model that the course
+    ships, fast learns the most in a minute on a laptop."""
 
     corpus: str = "sotu"
     """sotu, tinyshakespeare, or the path of a text file."""
     tokenizer: Literal["char", "bpe"] = "bpe"
     """Characters, or byte-pair encoding trained on the training part."""
-    n_vocab: int = 2048
-    """Size of the byte-pair vocabulary."""
+    vocab_size: int = 2048
+    """Tokens of a byte-pair encoding; characters need no number."""
 
     block_size: int = 128
     """Longest context, in tokens."""
     n_layer: int = 4
     """Blocks."""
     n_head: int = 4
-    """Attention heads of a block."""
+    """Attention heads per block."""
     n_embd: int = 128
-    """Channels; a multiple of n_head."""
+    """Channels; a multiple of --n-head."""
     dropout: float = 0.0
-    """Share of activations set to zero in training."""
+    """Share of activations zeroed in training."""
     bias: bool = True
-    """Biases in linear layers and LayerNorm."""
-    norm: Literal["pre", "post"] = "pre"
-    """LayerNorm before or after attention and MLP."""
-    activation: Literal["gelu", "gelu_tanh", "relu"] = "gelu"
-    """Non-linearity of the MLP."""
-    position: Literal["learned", "sinusoidal", "none"] = "learned"
-    """Position embedding."""
+    """Biases in linear layers and norms."""
+    order: Literal["pre", "post"] = "pre"
+    """Norm before or after attention and MLP."""
+    norm: Literal["layer", "rms"] = "layer"
+    """LayerNorm or RMSNorm."""
+    mlp: Literal["gelu", "gelu_tanh", "relu", "swiglu", "relu2"] = "gelu"
+    """Activation of the MLP."""
+    position: Literal["learned", "sinusoidal", "none", "rope", "alibi"] = (
+        "learned"
+    )
+    """How the model knows where a token is."""
+    n_kv_head: int | None = None
+    """Heads of keys and values, shared by groups of queries; None: one for
+    each query head."""
+    qk_norm: bool = False
+    """Normalize queries and keys."""
     tied: bool = True
-    """One matrix for token embedding and output."""
+    """One matrix for the token embedding and the output head."""
 
-    steps: int = 2000
+    max_steps: int = 2000
     """Updates of the weights."""
     batch_size: int = 32
-    """Windows of a step, over all processes and micro-batches."""
-    micro_batch: int = 32
-    """Windows that one process holds at a time; gradients add up."""
-    peak: float = 1e-3
+    """Windows per step, over all processes and micro-batches."""
+    micro_batch_size: int = 32
+    """Windows that one process computes at a time; gradients add up."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """AdamW, or Muon for the matrices inside the blocks."""
+    lr: float = 1e-3
     """Highest learning rate."""
-    floor: float = 1e-4
+    min_lr: float = 1e-4
     """Learning rate at the end."""
-    warmup: int = 100
-    """Steps until the peak."""
+    warmup_steps: int | None = None
+    """Steps until the highest learning rate; None: a tenth of --max-steps, at
+    most 100."""
+    decay: Literal["cosine", "linear"] = "cosine"
+    """The way down to --min-lr."""
     weight_decay: float = 0.1
-    """Shrinking of the matrices by AdamW, times the learning rate."""
-    clip: float = 1.0
+    """How fast matrices shrink, times the learning rate."""
+    grad_clip: float = 1.0
     """Longest gradient; a longer one is shortened."""
     bf16: bool = False
-    """Matrix products in bfloat16: faster where the hardware has it."""
+    """Matrix products in bfloat16, faster where the hardware has it."""
     seed: int = 0
     """Decides initial weights, batches and dropout."""
 
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """auto, cpu, cuda or mps; auto takes the first that there is of CUDA,
+    MPS and CPU."""
     threads: int = 0
-    """CPU threads; 0 leaves the choice to PyTorch. Bits are equal only
-    between runs with equally many."""
-    fused: bool = True
-    """Attention by PyTorch's scaled_dot_product_attention and, without
-    dropout, no calls of modules: the same numbers, but never dropout on
-    attention weights, which would halve the speed."""
+    """CPU threads; 0 leaves the choice to PyTorch. Runs are equal bit for bit
+    only with equally many."""
     compile: bool = False
-    """Let torch.compile fuse operations (needs a C++ compiler)."""
+    """Fuse operations with torch.compile (needs a C++ compiler)."""
 
     log_every: int = 1
     """Steps between lines of log.jsonl."""
@@ -92,139 +108,131 @@ class Train:
     """Steps between checkpoints; the last two are kept, and the best."""
     probes: int = 0
     """Points at which loss, greedy text and the attention of every head on
-    fixed texts are recorded (the course's own model has 10)."""
+    fixed texts are recorded."""
 
-    def run(self) -> int:
-        from minigpt.run.loop import run
-
-        return run(self)
-
-
-NOT_STORED = ("out", "resume", "overwrite", "device", "threads")
-MAY_CHANGE = NOT_STORED + (
-    "preset", "steps", "micro_batch", "log_every", "eval_every", "save_every",
-)  # fmt: skip
 
 PRESETS = {
-    "none": {},
-    "reference": {
-        "tokenizer": "bpe", "n_vocab": 2048, "bias": False,
-        "block_size": 256, "n_layer": 6, "n_head": 4, "n_embd": 192,
-        "steps": 15_000, "batch_size": 12, "micro_batch": 12,
-        "peak": 2.5e-3, "floor": 2e-5, "warmup": 300, "weight_decay": 0.2,
-        "bf16": True, "seed": 1,
-        "eval_every": 750, "save_every": 250, "probes": 10,
-    },
+    "none": Train(),
+    "reference": Train(
+        preset="reference", tokenizer="bpe", vocab_size=2048, bias=False,
+        block_size=256, n_layer=6, n_head=4, n_embd=192,
+        max_steps=15_000, batch_size=12, micro_batch_size=12,
+        lr=2.5e-3, min_lr=2e-5, warmup_steps=300, weight_decay=0.2,
+        bf16=True, seed=1, eval_every=750, save_every=250, probes=10,
+    ),
+    "fast": Train(
+        preset="fast", tokenizer="char", bias=False,
+        block_size=64, n_layer=4, n_head=4, n_embd=128,
+        position="rope", mlp="relu2", qk_norm=True,
+        max_steps=500, batch_size=12, micro_batch_size=12,
+        optimizer="muon", lr=1e-2, min_lr=0.0, warmup_steps=20,
+        decay="linear", eval_every=100, save_every=100,
+    ),
+}  # fmt: skip
+
+MACHINE = ("out", "resume", "overwrite", "device", "threads")  # not of the run
+MAY_CHANGE = MACHINE + (
+    "preset", "max_steps", "micro_batch_size",
+    "log_every", "eval_every", "save_every",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Continue a prompt with a trained model.
+
+    The text streams to standard output; tokens per second come at the end,
+    on standard error.
+    """
+
+    prompt: tyro.conf.Positional[str] = "-"
+    """The text to continue; - reads it from standard input."""
+    model: Path = ASSETS
+    """Folder of a run, of an exported model, or of one in Hugging Face's
+    GPT-2 format; gpt2 is the real GPT-2 small (548 MB, downloaded once).
+    Default: the model that the course ships."""
+    tokens: int = 200
+    """The most tokens to write; an end-of-text token stops earlier."""
+    temperature: float = 1.0
+    """Below 1 more predictable, above 1 more surprising, 0 is greedy."""
+    top_k: int | None = None
+    """Draw only from this many tokens."""
+    top_p: float | None = None
+    """Draw only from the fewest tokens that reach this probability."""
+    min_p: float | None = None
+    """Draw only from tokens with this share of the likeliest one's."""
+    penalty: float = 1.0
+    """Above 1: avoid what was written before."""
+    seed: int = 0
+    """The same seed and settings give the same text."""
+    cache: bool = True
+    """Keep keys and values: the same text, sooner."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to PyTorch."""
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure a model on held-out text: nats, bits per character, perplexity.
+
+    Counting baselines on the same text follow.
+    """
+
+    model: tyro.conf.Positional[Path] = ASSETS
+    """Folder of a run or of an exported model. Default: the model that the
+    course ships."""
+    part: Literal["val", "test"] = "val"
+    """Which held-out part of the model's corpus."""
+    stride: int = 0
+    """Tokens between windows. Below the block size, each token sees more
+    context, and it takes longer. 0: the block size."""
+    weights: Literal["best", "last"] = "best"
+    """Which weights of a run."""
+    baselines: bool = True
+    """Count n-grams of characters too, for comparison."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to PyTorch."""
+
+
+@dataclass(frozen=True)
+class ExportModel:
+    """Turn a run into a small model to ship: float16 weights, tokenizer,
+    probes, log and where it comes from."""
+
+    source: tyro.conf.Positional[Path]
+    """Folder of a run."""
+    target: tyro.conf.Positional[Path]
+    """Folder to write; files of these names in it are replaced."""
+
+
+LEAST = {  # option: the smallest number that it can be
+    "vocab_size": 1, "block_size": 1, "max_steps": 1,
+    "batch_size": 1, "micro_batch_size": 1, "weight_decay": 0,
+    "log_every": 1, "eval_every": 1, "save_every": 1, "probes": 0,
+    "tokens": 1, "stride": 0, "threads": 0, "seed": 0,
 }  # fmt: skip
 
 
-def given(options: Train) -> dict:
-    """The options that were given: other than their defaults, or typed.
-
-    `--no-bf16` with a preset, or `--steps 2000` on resuming, says something
-    although it is the default; only the command line itself knows.
-    """
-    typed = set()
-    if sys.argv[1:2] == ["train"]:
-        for word in sys.argv[2:]:
-            name = word.partition("=")[0].removeprefix("--")
-            typed |= {name.replace("-", "_")}
-            typed |= {name.removeprefix("no-").replace("-", "_")}
-    return {
-        f.name: getattr(options, f.name)
-        for f in fields(options)
-        if f.name in typed or getattr(options, f.name) != f.default
-    }
-
-
-def with_preset(options: Train) -> Train:
-    """The preset's options, with what was given on top."""
-    return replace(Train(**PRESETS[options.preset]), **given(options))
-
-
-def merged(stored: dict, options: Train) -> Train:
-    """A run's stored options, with what may change taken from `options`.
-
-    Raises ValueError where another version wrote them, or where something
-    was given that would make it another run.
-    """
-    known = {f.name for f in fields(Train)}.difference(NOT_STORED)
-    strange = sorted(known ^ set(stored))
-    if strange:
-        raise ValueError(
-            "the run was begun by another version of minigpt: the options "
-            f"{', '.join(strange)} are unknown to one of the two"
-        )
-    asked = given(options)
-    for name, value in asked.items():
-        if name not in MAY_CHANGE and value != stored[name]:
+def check(options) -> None:
+    """Raises ValueError for the first number out of range."""
+    for name, least in LEAST.items():
+        value = getattr(options, name, least)
+        if not value >= least:
             raise ValueError(
-                f"--{name.replace('_', '-')} is {stored[name]} in this run "
-                f"and cannot become {value}; begin a new run for that"
+                f"{flag(name)} must be {least} or more, got {value}"
             )
-    return replace(Train(**stored), **{**asked, "out": options.out})
-
-
-def stored(options: Train) -> dict:
-    """What a run keeps of its options: nothing about place or machine."""
-    values = asdict(options)
-    return {k: v for k, v in values.items() if k not in NOT_STORED}
-
-
-def recipe(options: Train):
-    """The options that say how to train, as a `Recipe`."""
-    from minigpt.train import Recipe  # torch: not for --help
-
-    return Recipe(**{f.name: getattr(options, f.name) for f in fields(Recipe)})
-
-
-def config(options: Train, vocab_size: int):
-    """The options that say what the model is, as a `GPTConfig`."""
-    from minigpt.gpt import GPTConfig
-
-    values = {
-        f.name: getattr(options, f.name)
-        for f in fields(GPTConfig)
-        if f.name != "vocab_size"
-    }
-    return GPTConfig(vocab_size=vocab_size, **values)
-
-
-def check(options: Train) -> None:
-    """Raises ValueError with what was expected and what came."""
-    recipe(options)
-    positive = (
-        "n_vocab", "block_size", "n_layer", "n_head", "n_embd", "steps",
-        "batch_size", "micro_batch", "clip", "log_every", "eval_every",
-        "save_every",
-    )  # fmt: skip
-    for name in positive:
-        if not getattr(options, name) > 0:
-            raise ValueError(
-                f"--{name.replace('_', '-')} must be positive, got "
-                f"{getattr(options, name)}"
-            )
-    if options.n_embd % options.n_head:
+    if getattr(options, "seed", 0) >= 2**63:
+        raise ValueError(f"--seed must be below 2**63, got {options.seed}")
+    if not getattr(options, "grad_clip", 1) > 0:
         raise ValueError(
-            f"--n-embd must be a multiple of --n-head, got {options.n_embd} "
-            f"and {options.n_head}"
-        )
-    if not 0 <= options.dropout < 1:
-        raise ValueError(
-            f"--dropout must be at least 0 and below 1, got {options.dropout}"
+            f"--grad-clip must be above 0, got {options.grad_clip}"
         )
 
 
-def micro_batch(options: Train, processes: int) -> int:
-    """Windows that each process computes at a time.
-
-    Raises ValueError where the processes cannot get equal shares.
-    """
-    size = min(options.micro_batch, options.batch_size // processes)
-    if size == 0 or options.batch_size % (size * processes):
-        raise ValueError(
-            f"--batch-size {options.batch_size} cannot be shared out: it must "
-            f"be a multiple of {processes} process(es) times --micro-batch "
-            f"{max(size, 1)}"
-        )
-    return size
+def flag(name: str) -> str:
+    """How an option is written on the command line."""
+    return "--" + name.replace("_", "-")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 
-from minigpt.run.checkpoint import numbers, verify, write
+from minigpt.bigram import evaluating
+from minigpt.run.checkpoint import read, write
+from minigpt.sample import Sampling, generate
 
 FORMAT = "minigpt-probes 1"
 PROMPTS = (
@@ -20,7 +22,7 @@ RANDOM = 16  # tokens, drawn once and repeated: who copies them can look back
 
 
 def fixed_texts(corpus: str, tokenizer, held_out: torch.Tensor):
-    """Prompts and sentences to probe with; other corpora lend their own."""
+    """Prompts and sentences to probe with, from the held-out text of others."""
     if corpus == "sotu":
         return PROMPTS, SENTENCES
     pieces = held_out[1:81].view(-1, 20).tolist()
@@ -48,32 +50,22 @@ def probe_steps(points: int, steps: int) -> list[int]:
     return sorted({round(steps * (i / last) ** 3) for i in range(points)})
 
 
-@torch.no_grad()
-def greedy(model, idx: torch.Tensor, n: int, block_size: int) -> torch.Tensor:
-    """idx (1, T) -> (1, T + n), always the likeliest next token."""
-    for _ in range(n):
-        logits = model(idx[:, -block_size:])[:, -1]  # (1, V)
-        idx = torch.cat([idx, logits.argmax(-1, keepdim=True)], 1)
-    return idx
-
-
-def write_on(model, tokenizer, prompt: str, n: int = 48) -> str:
-    """The prompt and n tokens more, chosen greedily."""
+def continued(model, tokenizer, prompt: str, n: int = 48) -> str:
+    """The prompt and n more tokens, always the likeliest."""
     device = next(model.parameters()).device
-    idx = torch.tensor([tokenizer.encode(prompt)], device=device)
-    training = model.training
-    idx = greedy(model.eval(), idx, n, model.config.block_size)
-    model.train(training)
-    return tokenizer.decode(idx[0].tolist())
+    ids = tokenizer.encode(prompt)
+    idx = torch.tensor([ids[-model.config.block_size :]], device=device)
+    new = generate(model, idx, n=n, sampling=Sampling(temperature=0))
+    return tokenizer.decode(ids + [i.item() for i, _ in new])
 
 
 @torch.no_grad()
-def attention(model, ids: torch.Tensor) -> torch.Tensor:
+def attention_of(model, ids: torch.Tensor) -> torch.Tensor:
     """ids (1, T) -> (L, H, T (T + 1) / 2) float16: each lower triangle."""
-    training, record = model.training, []
     ids = ids[:, : model.config.block_size]
-    model.eval()(ids.to(next(model.parameters()).device), record=record)
-    model.train(training)
+    record = []
+    with evaluating(model):
+        model(ids.to(next(model.parameters()).device), record=record)
     weights = torch.stack([w[0] for w in record])  # (L, H, T, T)
     rows, columns = torch.tril_indices(*weights.shape[-2:])
     return weights[:, :, rows, columns].half().cpu()
@@ -82,32 +74,25 @@ def attention(model, ids: torch.Tensor) -> torch.Tensor:
 def record(path: Path, model, tokenizer, texts, **facts) -> None:
     """One point of a run, as a sealed file; `texts` are `fixed_texts`."""
     prompts, sentences = texts
-    probes = probe_ids(tokenizer, sentences)
-    tensors = {f"ids.{i}": ids[0] for i, ids in enumerate(probes)}
-    for i, ids in enumerate(probes):
-        tensors[f"attention.{i}"] = attention(model, ids)
-    facts["texts"] = {p: write_on(model, tokenizer, p) for p in prompts}
-    metadata = {"format": FORMAT, "facts": json.dumps(facts)}
-    write(path, tensors, metadata)
+    tensors = {}
+    for i, ids in enumerate(probe_ids(tokenizer, sentences)):
+        tensors[f"ids.{i}"] = ids[0]
+        tensors[f"attention.{i}"] = attention_of(model, ids)
+    facts["texts"] = {p: continued(model, tokenizer, p) for p in prompts}
+    write(path, tensors, {"format": FORMAT, "facts": json.dumps(facts)})
 
 
 def merge(paths: list[Path], target: Path) -> None:
     """Several points -> one file, `attention.<probe>` (P, L, H, …)."""
-    points, facts = [], []
-    for path in paths:
-        _, metadata = verify(path, FORMAT)
-        points.append(numbers(path))
-        facts.append(json.loads(metadata["facts"]))
-    tensors = {}
-    for name in points[0]:
-        same = name.startswith("ids.")
-        tensors[name] = (
-            points[0][name] if same else torch.stack([p[name] for p in points])
-        )
-    write(target, tensors, {"format": FORMAT, "facts": json.dumps(facts)})
+    points = [open_probes(path) for path in paths]
+    tensors = dict(points[0][0])  # the ids are the same at every point
+    for name in [name for name in tensors if name.startswith("attention.")]:
+        tensors[name] = torch.stack([point[name] for point, _ in points])
+    facts = json.dumps([facts for _, facts in points])
+    write(target, tensors, {"format": FORMAT, "facts": facts})
 
 
 def open_probes(path: Path) -> tuple[dict[str, torch.Tensor], list[dict]]:
     """A merged file: tensors, and for each point step, loss and texts."""
-    _, metadata = verify(path, FORMAT)
-    return numbers(path), json.loads(metadata["facts"])
+    tensors, metadata = read(path, FORMAT)
+    return tensors, json.loads(metadata["facts"])

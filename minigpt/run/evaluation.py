@@ -1,0 +1,92 @@
+"""`python -m minigpt eval`: how good a model is on text it has not seen."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from minigpt.bigram import WittenBell, bits_per_char, evaluate
+from minigpt.run import corpus
+from minigpt.run.models import load_model
+from minigpt.run.options import Eval, check
+from minigpt.run.parallel import use_machine
+
+
+@dataclass(frozen=True)
+class Score:
+    """A model's loss on a text, in every unit."""
+
+    name: str
+    part: str
+    nats: float  # per token
+    tokens: int
+    characters: int
+    baselines: dict[str, float]  # bits per character
+
+    @property
+    def perplexity(self) -> float:
+        """Per token."""
+        return math.exp(self.nats)
+
+    @property
+    def bits_per_char(self) -> float:
+        """What compares models with different tokenizers."""
+        return bits_per_char(self.nats, self.tokens, self.characters)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.name}, {self.part} part",
+            f"{self.tokens:,} tokens, {self.characters:,} characters",
+            f"{self.nats:8.4f} nats per token",
+            f"{self.perplexity:8.2f} perplexity per token",
+            f"{self.bits_per_char:8.4f} bits per character",
+        ]
+        for name, bits in self.baselines.items():
+            lines.append(f"{bits:8.4f} bits per character by counting, {name}")
+        return "\n".join(lines)
+
+
+def print_score(options: Eval) -> int:
+    """`python -m minigpt eval`."""
+    print(measure(options))
+    return 0
+
+
+def measure(options: Eval) -> Score:
+    """The whole of one held-out part of a model's corpus, by the model.
+
+    Raises ValueError for a folder without a model or without its corpus.
+    """
+    check(options)
+    device = use_machine(options)
+    folder, part = options.model, options.part
+    model, tokenizer = load_model(folder, weights=options.weights)
+    if not (folder / "data.json").exists():
+        raise ValueError(
+            f"{folder} does not say which corpus it was trained on"
+        )
+    text = corpus.held_out(folder, tokenizer, part)
+    name = corpus.read_facts(folder)["corpus"]
+    counted = baselines(name, part) if options.baselines else {}
+    nats = evaluate(
+        model.to(device),
+        text.ids.to(device),
+        block_size=model.config.block_size,
+        stride=options.stride or None,
+    )
+    n = len(text.ids) - 1
+    return Score(str(folder), part, nats, n, text.n_chars, counted)
+
+
+def baselines(name: str, part: str) -> dict[str, float]:
+    """What counting characters reaches on the same text, in bits each."""
+    tokenizer = corpus.make_tokenizer("char", name, 0)
+    train, held_out = (
+        torch.tensor(corpus.encode(tokenizer, corpus.texts(name, p)))
+        for p in ("train", part)
+    )
+    V = tokenizer.n_vocab
+    counted = WittenBell(train, 7, V)
+    nats = {f"{n}-grams": counted.log_probs(held_out, n) for n in (1, 2, 4, 7)}
+    bits = {k: -v.mean().item() / math.log(2) for k, v in nats.items()}
+    return {"no knowledge": math.log2(V), **bits}

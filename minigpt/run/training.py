@@ -1,0 +1,418 @@
+"""`python -m minigpt train`: a run that can stop and continue without a trace."""
+
+import json
+import math
+import platform
+import shutil
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from datetime import date
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from minigpt.bigram import bits_per_char, evaluate
+from minigpt.data import open_tokens
+from minigpt.files import atomic_write
+from minigpt.gpt import GPT, GPTConfig
+from minigpt.run import checkpoint, corpus, probes
+from minigpt.run.log import Log, NoLog, draw_curve
+from minigpt.run.log import read as read_log
+from minigpt.run.options import MACHINE, MAY_CHANGE, Train, check, flag
+from minigpt.run.parallel import Team, join_team, use_machine
+from minigpt.tokenizer import Tokenizer
+from minigpt.train import (
+    Recipe,
+    learning_rate,
+    make_optimizer,
+    step_batches,
+    step_seed,
+    train_step,
+)
+
+STOPPED = 130  # exit code after Ctrl-C, as shells have it
+WRITTEN = (  # all that a run keeps in its folder
+    "options.json", "tokenizer.json", "data.json", "train.npy", "val.npy",
+    "log.jsonl", "curve.svg", "best.safetensors",
+    "checkpoints/step-*.safetensors", "probes/*.safetensors", "**/.*.part",
+)  # fmt: skip
+
+
+def train_gpt(options: Train) -> int:
+    """Trains a new GPT, or continues a run; the exit code of the command.
+
+    To continue one from Python, give `stored_options(folder)`, with changes.
+    Raises ValueError for options that make no run.
+    """
+    options = settled(options)
+    try:
+        with join_team(use_machine(options)) as team:
+            if team.leads and options.resume:
+                check_changes(stored_options(options.out), options)
+                keep_options(options.out, options)
+            elif team.leads:
+                begin(options)
+            team.wait()
+            return Run(options, team).train()
+    except KeyboardInterrupt:
+        print(
+            "stopped at once; what was saved before is whole, continue with "
+            f"python -m minigpt train --out {options.out} --resume"
+        )
+        return STOPPED
+
+
+# --- options -----------------------------------------------------------------
+
+
+def settled(options: Train) -> Train:
+    """The options with a number for `warmup_steps`, and checked."""
+    check(options)
+    if options.warmup_steps is None:
+        steps = min(100, options.max_steps // 10)
+        options = replace(options, warmup_steps=steps)
+    recipe_of(options)
+    checkpoint.shapes_of(config_of(options, options.vocab_size))
+    return options
+
+
+def recipe_of(options: Train, processes: int = 1) -> Recipe:
+    """The options that say how to train, for one of several processes.
+
+    Raises ValueError where the processes cannot get equal shares.
+    """
+    values = {f.name: getattr(options, f.name) for f in fields(Recipe)}
+    size = min(options.micro_batch_size, options.batch_size // processes)
+    if processes > 1 and (not size or options.batch_size % (size * processes)):
+        raise ValueError(
+            f"--batch-size {options.batch_size} must be a multiple of "
+            f"{processes} processes times --micro-batch-size {max(size, 1)}"
+        )
+    return Recipe(**values | {"micro_batch_size": size})
+
+
+def config_of(options: Train, vocab_size: int) -> GPTConfig:
+    """The options that say what the model is."""
+    values = {f.name: getattr(options, f.name) for f in fields(GPTConfig)}
+    return GPTConfig(**values | {"vocab_size": vocab_size})
+
+
+def stored_options(folder: Path) -> Train:
+    """The options that continue the run in a folder.
+
+    Raises ValueError where there is none, or another version began it.
+    """
+    path = Path(folder) / "options.json"
+    if not path.exists():
+        raise ValueError(f"there is no run to resume in {folder}")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    known = {f.name for f in fields(Train)}.difference(MACHINE)
+    strange = sorted(known ^ set(values))
+    if strange:
+        raise ValueError(
+            "the run was begun by another version of minigpt: the options "
+            f"{', '.join(strange)} are unknown to one of the two"
+        )
+    return Train(**values, out=Path(folder), resume=True)
+
+
+def check_changes(stored: Train, options: Train) -> None:
+    """Raises ValueError for a change that would make it another run."""
+    for field in fields(Train):
+        old, new = getattr(stored, field.name), getattr(options, field.name)
+        if old != new and field.name not in MAY_CHANGE:
+            raise ValueError(
+                f"{flag(field.name)} is {old} in this run and cannot become "
+                f"{new}; begin a new run for that"
+            )
+
+
+def run_options(options: Train) -> dict:
+    """What a run keeps of its options: nothing about place or machine."""
+    return {k: v for k, v in asdict(options).items() if k not in MACHINE}
+
+
+def keep_options(folder: Path, options: Train) -> None:
+    """Writes options.json, which makes a folder that of a run."""
+    with atomic_write(folder / "options.json") as file:
+        file.write(json.dumps(run_options(options), indent=1).encode())
+
+
+# --- a new folder ------------------------------------------------------------
+
+
+def begin(options: Train) -> None:
+    """The run's folder, with all that it needs to start or to be resumed.
+
+    It is prepared beside its place, so a run that could not begin leaves no
+    trace, and what it replaces stays until then.
+    """
+    folder = options.out.resolve()
+    refuse_to_overwrite(folder, options)
+    new = folder.with_name(f".{folder.name}.new")
+    try:
+        remove_run(new)
+        new.mkdir(parents=True, exist_ok=True)
+        corpus.prepare(new, options)
+        keep_options(new, options)
+        remove_run(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(new.iterdir(), key=lambda p: p.suffix == ".json"):
+            shutil.move(path, folder / path.name)
+    finally:
+        remove_run(new)
+
+
+def refuse_to_overwrite(folder: Path, options: Train) -> None:
+    """Raises ValueError for a folder in use, unless told to replace a run."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not options.overwrite:
+        raise ValueError(
+            f"{options.out} exists: choose another --out, continue with "
+            "--resume, or replace it with --overwrite"
+        )
+    if not (folder / "options.json").exists():
+        raise ValueError(
+            f"{options.out} holds something that is not a run; it is left alone"
+        )
+
+
+def remove_run(folder: Path) -> None:
+    """Deletes what a run wrote into a folder, and what is then empty."""
+    for pattern in WRITTEN:
+        for path in folder.glob(pattern):
+            path.unlink()
+    for place in (folder / "checkpoints", folder / "probes", folder):
+        if place.exists() and not any(place.iterdir()):
+            place.rmdir()
+
+
+# --- the run -----------------------------------------------------------------
+
+
+class Run:
+    """A training run: its folder, its model, and how far it has come."""
+
+    def __init__(self, options: Train, team: Team):
+        self.options, self.team, self.folder = options, team, options.out
+        self.recipe = recipe_of(options, team.size)
+        self.tokenizer = Tokenizer.load(self.folder / "tokenizer.json")
+        self.train_ids = open_tokens(self.folder / "train.npy")
+        self.held_out = corpus.held_out(self.folder, self.tokenizer)
+        torch.manual_seed(options.seed)
+        self.model = GPT(config_of(options, self.tokenizer.n_vocab))
+        self.model.to(team.device)
+        self.optimizer = make_optimizer(self.model, self.recipe)
+        self.step, self.best = 0, math.inf
+        if options.resume:
+            self.restore()
+        self.wrapped = team.wrap(
+            torch.compile(self.model) if options.compile else self.model
+        )
+
+    def restore(self) -> None:
+        """Model, optimizer and step as the newest whole checkpoint has them.
+
+        Raises ValueError where none can be used, or it is another model's.
+        """
+        found = checkpoint.newest(self.folder)
+        if found is None:
+            return  # stopped before the first save
+        model, tensors, place = found
+        if model.config != self.model.config:
+            raise ValueError(f"{self.folder} has checkpoints of another model")
+        checkpoint.load_weights(self.model, checkpoint.weights(model))
+        checkpoint.load_optimizer(self.optimizer, self.model, tensors)
+        self.step, self.best = place["step"], place["best"]
+
+    def train(self) -> int:
+        """All steps that are left; the exit code of the command."""
+        o = self.options
+        self.log = self.open_log()
+        bar = tqdm(
+            total=o.max_steps, initial=self.step, unit="step",
+            dynamic_ncols=True, disable=not self.team.leads,
+        )  # fmt: skip
+        try:
+            with stop_on_signal(self.team.leads) as stop, bar:
+                if self.step == 0:
+                    self.after_step()
+                while self.step < o.max_steps and not self.team.sum(stop.asked):
+                    self.take_step(bar)
+                    self.after_step()
+                return self.finish()
+        finally:
+            self.log.close()
+
+    def open_log(self) -> Log | NoLog:
+        """The log, without what came after the checkpoint it continues."""
+        if not self.team.leads:
+            return NoLog()
+        log = Log(self.folder / "log.jsonl", last=self.step or -1)
+        log.add("start", self.step, **self.about())
+        return log
+
+    def about(self) -> dict:
+        """What the log says each time a run begins or continues."""
+        return {
+            "command": " ".join(sys.argv[1:]),
+            "date": date.today().isoformat(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "processes": self.team.size,
+            "device": str(self.team.device),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "options": run_options(self.options),
+        }
+
+    def take_step(self, bar) -> None:
+        """One update of the weights, logged.
+
+        Raises ValueError where loss or gradient are not finite.
+        """
+        begin, o = time.perf_counter(), self.options
+        lr = learning_rate(self.step, self.recipe)
+        torch.manual_seed(step_seed(o.seed, self.step, self.team.rank))
+        batches = step_batches(
+            self.train_ids, self.step, self.recipe, block_size=o.block_size
+        )
+        batches = self.team.share(batches, self.wrapped)
+        try:
+            loss, norm = train_step(
+                self.wrapped, self.optimizer, batches, self.recipe, lr=lr
+            )
+        except FloatingPointError as error:
+            raise ValueError(
+                f"training stopped at step {self.step}: {error}. What was "
+                "saved is kept. Try a lower --lr, more --warmup-steps, a "
+                "smaller --grad-clip, or --no-bf16, in a new folder"
+            ) from None
+        loss = self.team.sum(loss) / self.team.size
+        self.step += 1
+        speed = o.batch_size * o.block_size / (time.perf_counter() - begin)
+        bar.update()
+        bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s", False)
+        if self.step % o.log_every == 0 or self.step == o.max_steps:
+            self.log.add(
+                "step", self.step, loss=loss, lr=lr, norm=norm,
+                tokens_per_second=round(speed),
+            )  # fmt: skip
+
+    def after_step(self) -> None:
+        """What is due after this many steps: measure, record, save."""
+        o, ends = self.options, self.step == self.options.max_steps
+        if self.step % o.eval_every == 0 or ends:
+            self.measure()
+        if not self.team.leads:
+            return
+        if self.step in probes.probe_steps(o.probes, o.max_steps):
+            self.record()
+        if self.step and (self.step % o.save_every == 0 or ends):
+            self.save()
+
+    def measure(self) -> None:
+        """The loss on all held-out tokens; the best weights so far are kept.
+
+        Each process of a team measures the same, so that all agree.
+        """
+        ids, n_chars = self.held_out.ids, self.held_out.n_chars
+        loss = evaluate(
+            self.model,
+            ids.to(self.team.device),
+            block_size=self.options.block_size,
+        )
+        bits = bits_per_char(loss, len(ids) - 1, n_chars)
+        self.log.add("eval", self.step, loss=loss, bits_per_char=bits)
+        better, self.best = loss < self.best, min(loss, self.best)
+        if not self.team.leads:
+            return
+        self.draw()
+        if better and self.step:
+            checkpoint.save_model(
+                self.folder / "best.safetensors", self.model,
+                dtype=torch.float32, step=self.step, loss=loss,
+            )  # fmt: skip
+
+    def draw(self) -> None:
+        """The curve so far, as a picture in the folder."""
+        lines = read_log(self.folder / "log.jsonl")
+        draw_curve(self.folder / "curve.svg", lines)
+
+    def record(self) -> None:
+        """One point of `--probes`."""
+        (self.folder / "probes").mkdir(exist_ok=True)
+        lines = read_log(self.folder / "log.jsonl")
+        losses = [line["loss"] for line in lines if line["kind"] == "step"]
+        probes.record(
+            self.folder / "probes" / f"{self.step:07d}.safetensors",
+            self.model,
+            self.tokenizer,
+            probes.fixed_texts(
+                self.options.corpus, self.tokenizer, self.held_out.ids
+            ),
+            step=self.step,
+            train_loss=losses[-1] if losses else None,
+        )
+
+    def save(self) -> None:
+        """A checkpoint; the log up to it is on the disk first."""
+        self.log.sync()
+        checkpoint.save_training(
+            self.folder, self.model, self.optimizer, self.step, self.best
+        )
+
+    def finish(self) -> int:
+        """Says what there is now, or how to continue; the exit code."""
+        o, done = self.options, self.step >= self.options.max_steps
+        if self.team.leads and done:
+            print(
+                f"done: {self.step} steps, held-out loss {self.best:.4f} nats "
+                f"per token at best, in {o.out}"
+            )
+        elif self.team.leads:
+            if self.step:
+                self.save()
+            self.draw()
+            print(
+                f"stopped after step {self.step} of {o.max_steps}, saved; "
+                f"continue with python -m minigpt train --out {o.out} --resume"
+            )
+        return 0 if done else STOPPED
+
+
+class Stop:
+    """Remembers Ctrl-C, so that the step at hand is finished and saved.
+
+    Under torchrun each process gets Ctrl-C, then a polite kill: only a
+    second Ctrl-C means "at once".
+    """
+
+    def __init__(self, talks: bool):
+        self.talks, self.asked, self.interrupted = talks, False, False
+
+    def __call__(self, number, frame) -> None:
+        if self.interrupted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.talks and not self.asked:
+            print("\nstopping after this step …", file=sys.stderr)
+        self.interrupted |= number == signal.SIGINT
+        self.asked = True
+
+
+@contextmanager
+def stop_on_signal(talks: bool):
+    """Ctrl-C and a polite kill end the run; a second Ctrl-C at once."""
+    stop = Stop(talks)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
