@@ -31,7 +31,9 @@ def minigpt_imports(source: str) -> list[tuple[str, tuple[str, ...]]]:
             taken = tuple(a.name for a in node.names)
             if node.level or parts == ["minigpt"]:
                 found += [
-                    (EXPORTS[n].split(".")[0], (n,)) if n in EXPORTS else (n, ())
+                    (EXPORTS[n].split(".")[0], (n,))
+                    if n in EXPORTS
+                    else (n, ())
                     for n in taken
                 ]
             elif parts[0] == "minigpt":
