@@ -4,7 +4,7 @@ from minigpt import GPT, GPTConfig, load_model, generate
 """
 
 from minigpt.public import EXPORTS
-from minigpt.public import find as __getattr__
+from minigpt.public import find as __getattr__  # noqa: F401
 
 __all__ = list(EXPORTS)
 __version__ = "0.2.0"
