@@ -199,9 +199,8 @@ def report(a, times, vocab_size):
     n = a.peak_batch_size
     flops = product_flops(a, vocab_size, n) / times[f"minigpt, batch {n}"]
     print(f"{PEAK}: {peak / 1e9:.1f} GFLOP/s, the peak")
-    print(
-        f"step at batch {n}: {flops / 1e9:.1f} GFLOP/s, {flops / peak:.0%} of it"
-    )
+    share = flops / peak
+    print(f"step at batch {n}: {flops / 1e9:.1f} GFLOP/s, {share:.0%} of it")
 
 
 def main(a):

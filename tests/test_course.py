@@ -10,7 +10,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from minigpt.__main__ import main
 from minigpt.course.execute import execute, tidy
 from minigpt.course.export import HEADER, export, module_source
-from minigpt.course.notebooks import CourseError, chapters, find_root
+from minigpt.course.notebooks import (
+    BESIDE,
+    CourseError,
+    chapters,
+    find_root,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,7 +59,7 @@ def test_module_is_what_its_notebook_exports(path):
 def test_no_module_is_an_orphan():
     made = {m[0] for m in map(module_source, chapters(ROOT)) if m}
     there = {p.stem for p in (ROOT / "minigpt").glob("*.py")}
-    assert there - {"__init__", "__main__", "files", "public"} == made
+    assert there - {"__init__", "__main__", *BESIDE} == made
 
 
 def test_export_writes_a_clean_module_once(course):

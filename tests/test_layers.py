@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from minigpt.course.notebooks import chapters, module_name
+from minigpt.course.notebooks import BESIDE, chapters, module_name
 from minigpt.public import EXPORTS
 
 ROOT = Path(__file__).parents[1]
@@ -14,7 +14,6 @@ ORDER = (
     "tokenizer data bigram attention position multihead block gpt train "
     "sample cache lens pretrained finetune modern seq2seq scale"
 ).split()
-BESIDE = ("files", "public")  # written by hand, open to every chapter
 OUTSIDE = ("viz", "course", "run")
 EXEMPT = ("00_welcome",)  # the preview shows what is to come
 

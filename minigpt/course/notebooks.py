@@ -10,6 +10,7 @@ import nbformat
 from minigpt.files import atomic_write
 
 EXPORT = "#| export"
+BESIDE = ("files", "public")  # modules of minigpt that no chapter exports
 MARKS = ("### BEGIN SOLUTION", "### END SOLUTION")
 
 

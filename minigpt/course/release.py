@@ -17,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from minigpt.course import exercises
 from minigpt.course.check import REFERENCE, check
 from minigpt.course.notebooks import (
+    BESIDE,
     CourseError,
     chapters,
     module_name,
@@ -171,6 +172,11 @@ def _locked(cell, grade_id):
     return _marked(cell, grade_id)
 
 
+def _is_chapter(name: str) -> bool:
+    """Is it a module that a chapter exports?"""
+    return name not in BESIDE and (REFERENCE / f"{name}.py").exists()
+
+
 class _Blocked(MetaPathFinder):
     """Refuses imports of what is graded, and of all that is made from it."""
 
@@ -179,8 +185,8 @@ class _Blocked(MetaPathFinder):
 
     def find_spec(self, fullname, path=None, target=None):
         package, _, name = fullname.rpartition(".")
-        chapter = (REFERENCE / f"{name}.py").exists()
-        if package == "minigpt" and chapter and name not in self.earlier:
+        graded = _is_chapter(name) and name not in self.earlier
+        if package == "minigpt" and graded:
             raise ImportError(
                 f"{fullname} is not there while {self.module} is graded"
             )
@@ -190,8 +196,7 @@ def begin_graded(module: str, earlier: list[str]) -> None:
     """First cell of an assignment: what is asked for cannot be imported."""
     for name in [m for m in sys.modules if m.startswith("minigpt.")]:
         chapter = name.split(".")[1]
-        is_chapter = (REFERENCE / f"{chapter}.py").exists()
-        if is_chapter and chapter not in earlier:
+        if _is_chapter(chapter) and chapter not in earlier:
             del sys.modules[name]
     sys.meta_path.insert(0, _Blocked(module, earlier))
 
