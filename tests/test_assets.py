@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from minigpt.run import probes
-from minigpt.run.commands import ASSETS
-from minigpt.run.export import load_model
 from minigpt.run.log import read
-from minigpt.run.options import PRESETS, Train, config
+from minigpt.run.models import ASSETS, load_model
+from minigpt.run.options import PRESETS
+from minigpt.run.training import config_of, run_options
 
 LOG = ASSETS / "log.jsonl"
+REFERENCE = PRESETS["reference"]
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +26,17 @@ def test_the_weights_are_small():
 
 def test_the_model_is_that_of_the_preset(shipped):
     model, tokenizer = shipped
-    expected = config(Train(**PRESETS["reference"]), tokenizer.n_vocab)
+    expected = config_of(REFERENCE, tokenizer.n_vocab)
     assert model.config == expected
     start = read(LOG)[0]
     assert "--preset reference" in start["command"]
-    assert {k: start["options"][k] for k in PRESETS["reference"]} == (
-        PRESETS["reference"]
-    )
+    assert start["options"] == run_options(REFERENCE)
 
 
 def test_the_weights_are_those_with_the_lowest_held_out_loss():
     evals = [x for x in read(LOG) if x["kind"] == "eval"]
     best = min(evals, key=lambda x: x["loss"])
-    assert best["step"] == PRESETS["reference"]["steps"]
+    assert best["step"] == REFERENCE.max_steps
     assert best["bits_per_char"] < 1.3
     data = json.loads((ASSETS / "data.json").read_text(encoding="utf-8"))
     assert data["corpus"] == "sotu" and data["tokenizer"] == "bpe"
@@ -47,7 +46,7 @@ def test_ten_points_of_the_run_are_recorded(shipped):
     model, tokenizer = shipped
     tensors, facts = probes.open_probes(ASSETS / "probes.safetensors")
     steps = [fact["step"] for fact in facts]
-    assert steps == probes.probe_steps(10, PRESETS["reference"]["steps"])
+    assert steps == probes.probe_steps(10, REFERENCE.max_steps)
     assert all(len(fact["texts"]) == 2 for fact in facts)
     heads = (10, model.config.n_layer, model.config.n_head)
     assert all(tensors[f"attention.{i}"].shape[:3] == heads for i in range(3))

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_run import TINY, arguments, some_text, steps
+from test_run import TINY, arguments, resumed, some_text, steps
 
 from minigpt.bigram import cross_entropy
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.run import Train, log, loop, parallel
-from minigpt.run.checkpoint import verify
-from minigpt.run.state import TRAINING, checkpoints
+from minigpt.run import log, parallel
+from minigpt.run.checkpoint import checkpoints, open_training
+from minigpt.run.options import Train
+from minigpt.run.training import train_gpt
 from minigpt.train import accumulate
 
 TORCHRUN = [
@@ -35,7 +36,7 @@ def tiny(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text(some_text())
     options = Train(out=tmp_path / "two", corpus=str(path), **TINY)
-    return replace(options, dropout=0.0, batch_size=8, micro_batch=2)
+    return replace(options, dropout=0.0, batch_size=8, micro_batch_size=2)
 
 
 def close(pairs, others):
@@ -51,7 +52,7 @@ def test_two_processes_are_one_with_the_same_batch(tiny):
     one = replace(tiny, out=tiny.out.with_name("one"))
     ended = torchrun("-m", "minigpt", "train", *arguments(tiny))
     assert ended.returncode == 0, ended.stderr
-    assert loop.run(one) == 0
+    assert train_gpt(one) == 0
     close(steps(tiny.out), steps(one.out))
     lines = [log.read(o.out / "log.jsonl") for o in (tiny, one)]
     held_out = [
@@ -62,7 +63,7 @@ def test_two_processes_are_one_with_the_same_batch(tiny):
     assert [x["processes"] for x in (lines[0][0], lines[1][0])] == [2, 1]
     assert len([x for x in lines[0] if x["kind"] == "start"]) == 1
     weights = [
-        torch.cat([p.flatten() for p in loop.state.open_any(f)[0].parameters()])
+        torch.cat([p.flatten() for p in open_training(f)[0].parameters()])
         for f in (checkpoints(tiny.out)[0], checkpoints(one.out)[0])
     ]
     torch.testing.assert_close(*weights, atol=1e-5, rtol=0)
@@ -70,16 +71,15 @@ def test_two_processes_are_one_with_the_same_batch(tiny):
 
 GRADIENTS = """
 import sys, torch
-from minigpt.run.parallel import SyncedLast, team
+from minigpt.run.parallel import join_team
 from minigpt.train import accumulate
 from test_parallel import some_batches, small_model
-with team("cpu") as members:
+with join_team(torch.device("cpu")) as team:
     model = small_model()
-    wrapped = members.wrap(model)
-    mine = members.share(some_batches())
-    accumulate(wrapped, SyncedLast(wrapped, mine))
+    wrapped = team.wrap(model)
+    accumulate(wrapped, team.share(some_batches(), wrapped))
     torch.save([p.grad for p in model.parameters()],
-               f"{sys.argv[1]}/{members.rank}.pt")
+               f"{sys.argv[1]}/{team.rank}.pt")
 """
 
 
@@ -117,13 +117,13 @@ def test_gradients_are_those_of_one_process(tmp_path):
 FAILS = """
 import os, sys
 from minigpt.__main__ import main
-from minigpt.run import loop
-real = loop.one_step
-def one_step(this, *rest):
-    real(this, *rest)
-    if this.step == 6 and this.team.rank == 1:
+from minigpt.run.training import Run
+real = Run.take_step
+def take_step(run, *rest):
+    real(run, *rest)
+    if run.step == 6 and run.team.rank == 1:
         raise MemoryError("rank 1 has no memory left")
-loop.one_step = one_step
+Run.take_step = take_step
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -138,27 +138,27 @@ def test_when_one_fails_all_end_and_the_checkpoint_stays(tiny, tmp_path):
     assert "another process of the team failed" in ended.stderr
     names = [p.name for p in checkpoints(tiny.out)]
     assert names == ["step-0000004.safetensors"]
-    verify(checkpoints(tiny.out)[0], TRAINING)
-    again = Train(out=tiny.out, resume=True, threads=1, device="cpu")
-    assert loop.run(again) == 0
+    open_training(checkpoints(tiny.out)[0])
+    assert train_gpt(resumed(tiny.out)) == 0
     assert [step for step, _ in steps(tiny.out)] == list(range(1, 13))
 
 
 @pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_is_refused_by_all(tiny):
-    odd = replace(tiny, batch_size=7, micro_batch=7)
+    odd = replace(tiny, batch_size=7, micro_batch_size=7)
     ended = torchrun("-m", "minigpt", "train", *arguments(odd))
     assert ended.returncode != 0
-    assert "--batch-size 7 cannot be shared out" in ended.stderr
+    assert "--batch-size 7" in ended.stderr
 
 
 def test_alone_there_is_nothing_to_talk_about():
-    with parallel.team("cpu") as members:
-        model = small_model()
-        assert members.wrap(model) is model and members.leads
-        assert members.sum(1.0, 2.0) == [1.0, 2.0]
-        assert members.share([1, 2, 3]) == [1, 2, 3]
-        members.wait()
+    with parallel.join_team(torch.device("cpu")) as team:
+        model, batches = small_model(), some_batches()
+        assert team.wrap(model) is model and team.leads
+        assert team.sum(1.0) == 1.0
+        for ours, theirs in zip(team.share(batches, model), batches):
+            assert torch.equal(ours[0], theirs[0])
+        team.wait()
 
 
 def test_only_the_last_micro_batch_makes_the_team_talk():
@@ -176,6 +176,27 @@ def test_accumulate_takes_the_list_that_talks():
     assert once == again
 
 
+@pytest.mark.parametrize(
+    ("here", "expected"),
+    [((), "cpu"), (("mps",), "mps"), (("mps", "cuda"), "cuda")],
+)
+def test_auto_takes_the_fastest_device_that_is_here(
+    here, expected, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in here)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda n: None)
+    mps = torch.backends.mps
+    monkeypatch.setattr(mps, "is_available", lambda: "mps" in here)
+    assert parallel.pick_device("auto").type == expected
+    for name in ("cpu", "cuda", "mps"):
+        if name == "cpu" or name in here:
+            assert parallel.pick_device(name).type == name
+        else:
+            with pytest.raises(ValueError, match=name):
+                parallel.pick_device(name)
+
+
 def test_an_unknown_device_is_an_error():
-    with pytest.raises((ValueError, RuntimeError), match="abacus"):
+    with pytest.raises(ValueError, match="abacus"):
         parallel.pick_device("abacus")

@@ -8,8 +8,9 @@ import pytest
 from lab import IDLE, notebook, stored
 from test_run import TINY, some_text
 
-from minigpt.run import Train, loop
-from minigpt.run.export import export_model
+from minigpt.run.models import export_model
+from minigpt.run.options import ExportModel, Train
+from minigpt.run.training import train_gpt
 from minigpt.viz.base import visible
 from minigpt.viz.live_curve import LiveCurve
 
@@ -97,8 +98,8 @@ def test_of_run_shows_what_a_run_recorded(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text(some_text())
     options = Train(out=tmp_path / "run", corpus=str(text), **TINY)
-    loop.run(replace(options, probes=3, eval_every=1))
-    export_model(options.out, tmp_path / "out")
+    train_gpt(replace(options, probes=3, eval_every=1))
+    export_model(ExportModel(options.out, tmp_path / "out"))
     view = LiveCurve.of_run(tmp_path / "out", probe=2, layer=0, head=1)
     assert curve(view).shape == (4, 12) and len(view.points) == 3
     assert view.points[-1]["step"] == 12 and view.points[-1]["text"]

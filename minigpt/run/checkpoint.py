@@ -129,7 +129,7 @@ def shapes_of(config: GPTConfig) -> dict[str, torch.Size]:
         with torch.device("meta"):
             return {name: t.shape for name, t in weights(GPT(config)).items()}
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise CheckpointError(f"no such model can be built: {error}") from None
+        raise CheckpointError(f"cannot build {config}: {error}") from None
 
 
 def build(text: str, tensors: dict[str, torch.Tensor]) -> GPT:

@@ -47,9 +47,9 @@ class LiveCurve(Widget):
             head=head,
         )
 
-    def update(self, step, loss, rate, norm):
+    def update(self, step, loss, lr, norm):
         """One update of the weights, numbered from 0 as `train` does."""
-        self._rows.append((step + 1, loss, rate, norm))
+        self._rows.append((step + 1, loss, lr, norm))
         if time.monotonic() - self._sent > PAUSE:
             self.finish()
 
@@ -140,9 +140,7 @@ class LiveCurve(Widget):
         # a shipped log leaves some steps out, perhaps the last
         last = max(steps[-1]["step"], *evals)
         self = cls(last, tokens=tokens, head=name)
-        self._rows = [
-            (x["step"], x["loss"], x["rate"], x["norm"]) for x in steps
-        ]
+        self._rows = [(x["step"], x["loss"], x["lr"], x["norm"]) for x in steps]
         for fact, attention in zip(facts, maps, strict=True):
             self.point(
                 fact["step"],
@@ -161,14 +159,15 @@ class LiveCurve(Widget):
 
 def recorded(folder, probe, layer, head):
     """Maps (P, T, T) of one head, the facts of the points, and the tokens."""
-    from minigpt.run import corpus, probes
+    from minigpt.run.probes import open_probes
+    from minigpt.tokenizer import Tokenizer
 
     file = folder / "probes.safetensors"
     if not file.exists():
         return [], [], []
-    tensors, facts = probes.open_probes(file)
+    tensors, facts = open_probes(file)
     weights = tensors[f"attention.{probe}"][:, layer, head].float()
-    tokenizer = corpus.load_tokenizer(folder)
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
     T = int(((8 * weights.shape[-1] + 1) ** 0.5 - 1) / 2)
     ids = tensors[f"ids.{probe}"][:T].tolist()
     rows, columns = np.tril_indices(T)
