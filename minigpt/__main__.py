@@ -7,12 +7,13 @@ from typing import Annotated
 
 import tyro
 
-from minigpt.course.cli import Course, Doctor
+from minigpt.course.cli import Course, Doctor, Learn
 from minigpt.course.notebooks import CourseError
 from minigpt.run.options import PRESETS, Eval, ExportModel, Generate, Train
 
 Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]
+    Annotated[Learn, tyro.conf.subcommand("learn")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[ExportModel, tyro.conf.subcommand("export-model")]
@@ -33,15 +34,29 @@ def main(arguments: list[str] | None = None) -> int:
     # where a pipe's encoding lacks a letter, write it in another way
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        arguments, more = split_off(arguments)
         command = parse(Command, arguments)
         if isinstance(command, Train):
             command = parse(Train, arguments[1:], default=defaults(command))
+        if isinstance(command, Learn):
+            return import_module("minigpt.course.learn").learn(
+                command.folder, more
+            )
         if type(command) not in FUNCTIONS:
             return command.run()
         return function(FUNCTIONS[type(command)])(command)
     except (CourseError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def split_off(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The words of a command, and what `learn` hands on to JupyterLab."""
+    if arguments[:1] != ["learn"] or {"-h", "--help"} & set(arguments):
+        return arguments, []
+    has_folder = len(arguments) > 1 and not arguments[1].startswith("-")
+    end = 2 if has_folder else 1
+    return arguments[:end], arguments[end:]
 
 
 def parse(kind, arguments, default=tyro.MISSING_NONPROP):

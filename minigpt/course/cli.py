@@ -175,6 +175,19 @@ class Doctor:
 
 
 @dataclass(frozen=True)
+class Learn:
+    """Start the course, or continue: your own copy, opened in JupyterLab.
+
+    Makes notebooks with blanks to fill and a package of your own; what is
+    there already stays as it is. Further options go to JupyterLab, for example
+    --no-browser or --ip.
+    """
+
+    folder: tyro.conf.Positional[Path] = Path("my-gpt")
+    """Where your copy of the course is, or will be."""
+
+
+@dataclass(frozen=True)
 class Course:
     """Notebooks in, modules out; editions for learners."""
 

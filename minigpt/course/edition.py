@@ -1,8 +1,9 @@
 """The learner edition: blanks to fill, and a package of the learner's own.
 
-In its folder stand the chapters' notebooks with the solutions taken out, and
-beside them `minigpt/`, laid over the course's own (see overlay.py). What a
-learner wrote is never overwritten: it is moved aside under another name.
+Its folder holds the chapters' notebooks with the solutions taken out, and
+beside them `minigpt/` with a copy of each chapter's module, which the learner's
+export replaces. What a learner wrote is never overwritten: it is moved aside
+under another name.
 """
 
 import ast
@@ -12,6 +13,8 @@ import importlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,19 +22,59 @@ import nbformat
 from nbformat.v4 import new_code_cell
 
 from minigpt.course import exercises
-from minigpt.course.check import MISSING, RECORDERS, source_of, with_reference
+from minigpt.course.check import (
+    MISSING,
+    RECORDERS,
+    REFERENCE,
+    source_of,
+    with_reference,
+)
 from minigpt.course.notebooks import (
+    EXPORT,
     CourseError,
+    chapters,
     module_name,
     read,
     replace_text,
+    syntax_error,
     without_marks,
     write,
 )
-from minigpt.course.overlay import BROKEN, INIT, REFERENCE, broken
 from minigpt.course.source import definition, is_exported, stub, tasks
 
 MARKER = "progress.json"  # in the learner's minigpt folder
+INIT = '''\
+"""Your own minigpt: a module per chapter. What you export replaces a copy here.
+
+Everything else (widgets, training runs, checks) comes from the course.
+"""
+
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+_mine = Path(__file__).resolve().parent
+
+
+def _course():
+    """The folder of the course's own minigpt, wherever it is installed."""
+    others = [x for x in sys.path if Path(x or ".").resolve() != _mine.parent]
+    for finder in sys.meta_path:
+        path = others if finder is PathFinder else None
+        spec = finder.find_spec("minigpt", path)
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        if origin and origin.parent != _mine:
+            return origin.parent
+    raise ImportError(
+        "the course's own minigpt was not found: install it with "
+        "'pip install -r requirements.txt' in the folder of the course"
+    )
+
+
+__path__.append(str(_course()))
+
+from minigpt.public import find as __getattr__  # noqa: E402, F401
+'''
 FIRST_CELL = """\
 from minigpt.course.check import check, hint, solution, use_reference
 from minigpt.course.edition import begin
@@ -40,7 +83,7 @@ begin()"""
 ABOUT = """\
 # Your edition of the course
 
-    jupyter lab 00_welcome.ipynb
+    minigpt learn .
 
 Fill the blanks, and let `check(...)` below each tell you how it went. When a
 chapter is done, make a module of it, which later chapters then use:
@@ -135,7 +178,25 @@ def start(root: Path, folder: Path) -> list[tuple[Path, bool]]:
     if not (mine / MARKER).exists():
         progress = {"exercises": {}, "modules": {}, "course": str(root)}
         save_progress(folder, progress)
+    _copy_modules(root, folder)
     return done
+
+
+def _copy_modules(root: Path, folder: Path) -> None:
+    """The course's modules, but for those that the learner exported or edited."""
+    progress = load_progress(folder)
+    copies = progress["copies"]
+    for path in chapters(root):
+        name = module_name(read(path))
+        if name is None or name in progress["modules"]:
+            continue
+        target = folder / "minigpt" / f"{name}.py"
+        text = (root / "minigpt" / f"{name}.py").read_text(encoding="utf-8")
+        old = target.read_text(encoding="utf-8") if target.exists() else None
+        if old is None or _sha(old) == copies.get(name):
+            replace_text(target, text)
+            copies[name] = _sha(text)
+    save_progress(folder, progress)
 
 
 def _copy(source: Path, target: Path, pattern: str) -> None:
@@ -174,7 +235,8 @@ def load_progress(folder: Path) -> dict:
         progress = json.loads(text)
         progress["exercises"], progress["modules"]  # both must be there
     except (OSError, ValueError, KeyError, TypeError):
-        return {"exercises": {}, "modules": {}}
+        progress = {"exercises": {}, "modules": {}}
+    progress.setdefault("copies", {})
     return progress
 
 
@@ -208,23 +270,39 @@ def begin() -> None:
     if _record not in RECORDERS:
         RECORDERS.append(_record)
     mine = own_modules(here)
-    for name in mine:
-        importlib.import_module(f"minigpt.{name}")
-    fine = [name for name in mine if name not in BROKEN]
-    theirs = (
-        "everything else is the course's" if fine else "all is the course's"
+    print(
+        f"your own code: {', '.join(mine)}"
+        if mine
+        else "no module is yours yet"
     )
-    yours = f"your own code: {', '.join(fine)}; " if fine else ""
-    print(f"{yours}{theirs}")
     for name in mine:
-        if name in BROKEN:
-            print(broken(name))
+        try:
+            importlib.import_module(f"minigpt.{name}")
+        except Exception as error:
+            print(
+                f"your minigpt/{name}.py raises {type(error).__name__}: "
+                f"{error}. Mend it in its notebook and export it again, or "
+                "take the course's: python -m minigpt course reset --module "
+                f"{name}"
+            )
 
 
 def own_modules(folder: Path) -> list[str]:
-    """The modules that the learner exported, in the order of the chapters."""
+    """The modules that are the learner's, in the order of the chapters."""
+    progress = load_progress(folder)
     names = [module_name(read(path)) for path in notebooks(folder)]
-    return [n for n in names if n and (folder / "minigpt" / f"{n}.py").exists()]
+    return [n for n in names if n and _is_own(folder, n, progress)]
+
+
+def _is_own(folder: Path, name: str, progress: dict) -> bool:
+    """Is a module anything else than the copy that the edition came with?"""
+    path = folder / "minigpt" / f"{name}.py"
+    if name in progress["modules"] or not path.exists():
+        return path.exists()
+    text = path.read_text(encoding="utf-8")
+    if _sha(text) == progress["copies"].get(name):
+        return False
+    return text != (REFERENCE / f"{name}.py").read_text(encoding="utf-8")
 
 
 def _record(result, answer) -> None:
@@ -251,10 +329,10 @@ def fingerprint(source: str) -> str:
     return hashlib.sha256(tree.encode()).hexdigest()[:12]
 
 
-def _standing(nb, progress) -> dict[str, str]:
+def standing(nb, progress) -> dict[str, str]:
     """id -> passed, changed, reference, failed or open, for one notebook."""
     code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
-    standing = {}
+    states = {}
     for id in dict.fromkeys(re.findall(r'check\("([\w.-]+)"', code)):
         try:
             entry = progress["exercises"].get(id, {"status": "open"})
@@ -269,8 +347,8 @@ def _standing(nb, progress) -> dict[str, str]:
                 status = "passed" if entry["code"] in now else "changed"
         except (ValueError, SyntaxError, KeyError, TypeError):
             status = "changed"
-        standing[id] = status
-    return standing
+        states[id] = status
+    return states
 
 
 def _has(source, name) -> bool:
@@ -281,16 +359,14 @@ def status(folder: Path) -> str:
     """A table: chapter, exercises, whose module."""
     progress, rows = load_progress(folder), []
     mine = own_modules(folder)
-    for name in mine:
-        _try_import(name, folder)
     for path in notebooks(folder):
         nb = read(path)
         name = module_name(nb)
-        standing = _standing(nb, progress)
+        states = standing(nb, progress)
         counts = {}
-        for state in standing.values():
+        for state in states.values():
             counts[state] = counts.get(state, 0) + 1
-        passed = f"{counts.pop('passed', 0)} of {len(standing)} passed"
+        passed = f"{counts.pop('passed', 0)} of {len(states)} passed"
         counts.pop("open", None)
         words = {
             "changed": "changed since it passed",
@@ -299,27 +375,17 @@ def status(folder: Path) -> str:
             "refused": "refused",
         }
         more = [f"{n} {words.get(k, k)}" for k, n in sorted(counts.items())]
-        done = ", ".join([passed, *more]) if standing else "no exercises"
+        done = ", ".join([passed, *more]) if states else "no exercises"
         whose = "no module" if name is None else f"{name}: the course's"
         if name in mine:
             whose = f"{name}: yours"
-        if name in BROKEN:
-            whose = f"{name}: yours is broken, the course's stands in"
         rows.append((path.stem, done, whose))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(x.ljust(n) for x, n in zip(row, wide, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, *(broken(n) for n in mine if n in BROKEN)])
-
-
-def _try_import(name: str, folder: Path) -> None:
-    """Import a learner's module, if this process runs on the overlay."""
-    import minigpt
-
-    if Path(minigpt.__file__).resolve().parent == (folder / "minigpt"):
-        importlib.import_module(f"minigpt.{name}")
+    return "\n".join(lines)
 
 
 def export(
@@ -333,6 +399,7 @@ def export(
     progress, made = load_progress(folder), []
     for path in notebooks(folder, numbers):
         nb = read(path)
+        refuse_lost_cells(nb, path.name, folder)
         if module_name(nb) is None:
             continue
         left = _fill_references(nb, progress)
@@ -345,14 +412,31 @@ def export(
     return [_write_module(folder, progress, *each) for each in made]
 
 
+def refuse_lost_cells(nb, filename: str, folder: Path) -> None:
+    """Raises CourseError where a notebook no longer exports what it should."""
+    for number, cell in enumerate(nb.cells, 1):
+        lines = map(str.rstrip, cell.source.splitlines())
+        if cell.cell_type != "code" and EXPORT in lines:
+            raise CourseError(
+                f"{filename}, cell {number}: it is marked '{EXPORT}' but is no "
+                "code cell: select it and press Y"
+            )
+    source = course_of(folder) / "notebooks" / filename
+    expected = module_name(read(source)) if source.exists() else None
+    if expected and module_name(nb) is None:
+        raise CourseError(
+            f"{filename}: no cell says '#| default_exp {expected}', so there is "
+            "no module to write: put that line back into the first code cell"
+        )
+
+
 def _fill_references(nb, progress) -> list[str]:
     """Put the course's definition where use_reference was run; ids left."""
     left = []
     for cell in nb.cells:
         if not is_exported(cell):
             continue
-        ids = re.findall(r'raise NotImplementedError\("([\w.]+): ', cell.source)
-        for id in dict.fromkeys(ids):
+        for id in blanks_in(cell.source):
             known = progress["exercises"].get(id, {}).get("status")
             if known != "reference":
                 left.append(id)
@@ -363,6 +447,20 @@ def _fill_references(nb, progress) -> list[str]:
                 mine, with_reference(mine, exercise)[0]
             )
     return left
+
+
+def blanks_in(source: str) -> list[str]:
+    """The exercises whose blanks are still in a cell, not only in a comment."""
+    if syntax_error(source):
+        return []  # the export says what is wrong
+    ids = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            found = re.fullmatch(
+                r"NotImplementedError\('([\w.-]+): .*'\)", ast.unparse(node.exc)
+            )
+            ids += [found[1]] if found else []
+    return list(dict.fromkeys(ids))
 
 
 def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
@@ -377,16 +475,44 @@ def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
         write(nb, copied)
         name, source = module_source(copied)
     source = source.replace(f"../notebooks/{path.name}", f"../{path.name}")
+    refuse_unknown_names(source, path.name)
     target = folder / "minigpt" / f"{name}.py"
     old = target.read_text(encoding="utf-8") if target.exists() else None
     if old == source:
         return "unchanged", target.name
-    if old is not None and _sha(old) != progress["modules"].get(name):
+    known = (progress["modules"].get(name), progress["copies"].get(name))
+    if old is not None and _sha(old) not in known:
         put_aside(target)
     replace_text(target, source)
     progress["modules"][name] = _sha(source)
     save_progress(folder, progress)
     return "wrote", target.name
+
+
+def refuse_unknown_names(source: str, notebook: str) -> None:
+    """Raises CourseError for a module that uses a name it does not know.
+
+    A helper or an import in a cell without `#| export` is there while the
+    notebook runs, and missing in the module.
+    """
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet",
+               "--select", "F821", "--output-format", "json", "-"]  # fmt: skip
+    done = subprocess.run(
+        command,
+        input=source,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    names = [
+        re.search("`(.+?)`", x["message"])[1] for x in json.loads(done.stdout)
+    ]
+    if names:
+        raise CourseError(
+            f"{notebook}: the exported cells use {', '.join(dict.fromkeys(names))}"
+            ", which none of them defines or imports: mark that cell with "
+            "'#| export' too, or import it in an exported cell"
+        )
 
 
 def _sha(text: str) -> str:
@@ -426,15 +552,17 @@ def reset(root: Path, folder: Path, number: str) -> list[Path]:
 
 def reset_module(folder: Path, name: str, missing_ok=False) -> list[Path]:
     """Use the course's module again; the learner's is put aside."""
+    progress = load_progress(folder)
     target = folder / "minigpt" / f"{name}.py"
-    if not target.exists():
+    if not _is_own(folder, name, progress):
         if missing_ok:
             return []
-        raise CourseError(f"there is no {target}: the course's is in use")
-    progress = load_progress(folder)
+        raise CourseError(f"{name} is the course's already")
+    kept = put_aside(target)
     progress["modules"].pop(name, None)
     save_progress(folder, progress)
-    return [put_aside(target)]
+    _copy_modules(course_of(folder), folder)
+    return [kept]
 
 
 def course_of(folder: Path) -> Path:
