@@ -379,14 +379,14 @@ def test_learn_continues_at_the_first_unfinished_chapter(tmp_path, monkeypatch):
     edition.save_progress(folder, progress)
     assert main(["learn", str(folder)]) == 0
     (first, where), (second, _) = called
-    assert first[2:] == [
+    assert first[3:] == [
         "lab",
         "00_welcome.ipynb",
         "--no-browser",
         "--port",
         "9",
     ]
-    assert second[2:] == ["lab", "02_data.ipynb"] and where == folder
+    assert second[3:] == ["lab", "02_data.ipynb"] and where == folder
 
 
 def test_reset_gives_a_chapter_back_and_keeps_yours(mine, monkeypatch, capsys):
