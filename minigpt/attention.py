@@ -14,7 +14,8 @@ def causal_mask(T, S=None, device=None):
     position sees itself and everything before it. `S` defaults to `T`.
     """
     S = T if S is None else S
-    return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
+    everywhere = torch.ones(T, S, dtype=torch.bool, device=device)
+    return everywhere.tril(S - T)
 
 
 def attention_weights(q, k, mask=None):

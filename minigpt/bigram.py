@@ -15,13 +15,10 @@ from tqdm import tqdm
 def count_bigrams(ids, vocab_size):
     """ids (N,) -> counts (V, V): row a token, column the one that follows.
 
-    Raises:
-        ValueError: fewer than two ids, or an id outside the vocabulary.
+    Raises ValueError for an id outside the vocabulary.
     """
-    if len(ids) < 2:
-        raise ValueError(f"ids must hold at least 2 tokens, got {len(ids)}")
     low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= vocab_size:
+    if low < 0 or high >= vocab_size:  # would count as some other pair
         raise ValueError(
             f"ids must be 0 to {vocab_size - 1}, got {low} to {high}"
         )
@@ -34,15 +31,8 @@ def cross_entropy(logits, targets):
     """logits (..., V), targets (...) -> mean −log p(target), in nats.
 
     Positions whose target is −100 do not count.
-
-    Raises:
-        ValueError: logits and targets do not fit together.
     """
-    if logits.shape[:-1] != targets.shape:
-        raise ValueError(
-            f"targets must be {tuple(logits.shape[:-1])} for logits "
-            f"{tuple(logits.shape)}, got {tuple(targets.shape)}"
-        )
+    assert logits.shape[:-1] == targets.shape, (logits.shape, targets.shape)
     logits, targets = logits.flatten(0, -2), targets.flatten()  # (N, V), (N,)
     return F.cross_entropy(logits, targets, ignore_index=-100)
 
@@ -61,7 +51,7 @@ class BigramLM(nn.Module):
 
 @contextmanager
 def evaluating(model):
-    """Inside: no dropout. Afterwards: the mode the model was in."""
+    """Inside the `with` block: no dropout. Afterwards: the mode as before."""
     training = model.training
     model.eval()
     try:
@@ -73,16 +63,17 @@ def evaluating(model):
 def windows(ids, *, block_size, stride=None):
     """ids (N,) -> x, y (W, T): every token but the first is a target once.
 
-    A window begins `stride` tokens after the one before it (`block_size` by
-    default); what that one has scored is -100 here and only gives context.
+    A window starts `stride` tokens after the one before it (`block_size` by
+    default). Targets that an earlier window has are −100 in the later one.
     """
+    stride = block_size if stride is None else stride
+    assert 0 < stride <= block_size, "a larger stride would skip tokens"
     T = min(block_size, len(ids) - 1)
-    last = len(ids) - 1 - T
-    starts = torch.tensor([*range(0, last, stride or block_size), last])
-    grid = starts[:, None] + torch.arange(T)  # (W, T)
-    x, y = ids[grid], ids[grid + 1]
-    scored = grid[1:] < starts[:-1, None] + T
-    y[1:][scored] = -100
+    last = len(ids) - 1 - T  # where the last window starts
+    starts = torch.tensor([*range(0, last, stride), last])  # (W,)
+    at = starts[:, None] + torch.arange(T)  # (W, T)
+    x, y = ids[at], ids[at + 1]
+    y[1:][at[1:] < starts[:-1, None] + T] = -100
     return x, y
 
 
@@ -90,8 +81,7 @@ def windows(ids, *, block_size, stride=None):
 def evaluate(model, ids, *, block_size, stride=None, batch_size=32):
     """ids (N,) -> mean nats per token; every token but the first counts once.
 
-    By default each window starts afresh. A smaller `stride` gives each token
-    more context and takes longer.
+    A `stride` below `block_size` gives most tokens more context, at a price.
     """
     x, y = windows(ids, block_size=block_size, stride=stride)
     total = 0.0
@@ -103,16 +93,7 @@ def evaluate(model, ids, *, block_size, stride=None, batch_size=32):
 
 
 def bits_per_char(nats_per_token, n_tokens, n_chars):
-    """Mean nats per token -> bits per character of the same text.
-
-    Raises:
-        ValueError: no tokens or no characters.
-    """
-    if n_tokens < 1 or n_chars < 1:
-        raise ValueError(
-            "n_tokens and n_chars must be at least 1, "
-            f"got {n_tokens}, {n_chars}"
-        )
+    """Mean nats per token -> bits per character of the same text."""
     return nats_per_token / math.log(2) * n_tokens / n_chars
 
 
@@ -139,24 +120,15 @@ def fit(model, batches, *, steps, lr=1e-3, callback=None):
 
 @torch.no_grad()
 def sample_tokens(model, idx, n, generator=None, block_size=None):
-    """idx (B, T) -> (B, T + n): n more tokens, each drawn from the model.
-
-    Raises:
-        ValueError: idx is not (B, T) with at least one token to start from.
-    """
-    if idx.ndim != 2 or idx.shape[1] == 0:
-        raise ValueError(
-            "idx must be (B, T) with at least one token, "
-            f"got shape {tuple(idx.shape)}"
-        )
-    for _ in range(n):
-        seen = idx if block_size is None else idx[:, -block_size:]
-        with evaluating(model):
+    """idx (B, T) -> (B, T + n): n more tokens, each drawn from the model."""
+    with evaluating(model):
+        for _ in range(n):
+            seen = idx if block_size is None else idx[:, -block_size:]
             probs = model(seen)[:, -1].softmax(-1)  # (B, V)
-        ends = probs.cumsum(-1)  # where each token's stretch ends
-        dart = torch.rand(len(idx), 1, generator=generator) * ends[:, -1:]
-        drawn = torch.searchsorted(ends, dart, right=True)  # (B, 1)
-        idx = torch.cat([idx, drawn], dim=1)
+            ends = probs.cumsum(-1)  # where each token's stretch ends
+            dart = torch.rand(len(idx), 1, generator=generator) * ends[:, -1:]
+            drawn = torch.searchsorted(ends, dart, right=True)  # (B, 1)
+            idx = torch.cat([idx, drawn], dim=1)
     return idx
 
 
@@ -165,19 +137,18 @@ def pack_ngrams(ids, n, vocab_size):
 
     `[4, 0, 7], n=2, V=10 -> [40, 7]`
 
-    Raises:
-        ValueError: n does not fit the text, or the numbers do not fit 63 bits.
+    Raises ValueError when two n-grams could get the same number: an id outside
+    the vocabulary, or numbers of more than 63 bits.
     """
     ids = np.asarray(ids, dtype=np.int64)
-    if not 1 <= n <= len(ids):
-        raise ValueError(f"n must be 1 to {len(ids)}, got {n}")
-    if vocab_size**n > 2**63:
+    if n < 1 or vocab_size**n > 2**63:
         raise ValueError(
-            f"n must satisfy {vocab_size}**n <= 2**63, got n = {n}"
+            f"n must be at least 1, and {vocab_size}**n at most 2**63; got {n}"
         )
-    if ids.min() < 0 or ids.max() >= vocab_size:
+    low, high = ids.min(), ids.max()
+    if low < 0 or high >= vocab_size:
         raise ValueError(
-            f"ids must be 0 to {vocab_size - 1}, got {ids.min()} to {ids.max()}"
+            f"ids must be 0 to {vocab_size - 1}, got {low} to {high}"
         )
     packed = np.zeros(len(ids) - n + 1, dtype=np.int64)
     for i in range(n):
@@ -217,15 +188,9 @@ class NgramCounts:
 
 
 class AddK:
-    """n-grams of one order, with k added to every count.
-
-    Raises:
-        ValueError: k is not positive.
-    """
+    """n-grams of one order, with k added to every count."""
 
     def __init__(self, ids, order, vocab_size, k=0.01):
-        if not k > 0:
-            raise ValueError(f"k must be above 0, got {k}")
         self.k, self.vocab_size = k, vocab_size
         self.counts = NgramCounts(ids, order, vocab_size)
 
@@ -243,8 +208,6 @@ class WittenBell:
     """
 
     def __init__(self, ids, order, vocab_size):
-        if order < 1:
-            raise ValueError(f"order must be at least 1, got {order}")
         self.vocab_size = vocab_size
         self.orders = [
             NgramCounts(ids, n, vocab_size) for n in range(1, order + 1)
@@ -256,10 +219,7 @@ class WittenBell:
         `order` may be smaller than the one counted; None is the full one.
         """
         order = len(self.orders) if order is None else order
-        if not 1 <= order <= len(self.orders):
-            raise ValueError(
-                f"order must be 1 to {len(self.orders)}, got {order}"
-            )
+        assert 1 <= order <= len(self.orders), f"order {order} not counted"
         p = np.full(len(ids), 1 / self.vocab_size)
         for counts in self.orders[:order]:
             seen, total, kinds = counts(ids)

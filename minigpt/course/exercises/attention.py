@@ -37,95 +37,143 @@ def check_causal_mask(t):
         t.same(got, want, holds, given=given, mistakes=mistakes)
 
 
-def check_masked_softmax(t):
-    scores = torch.tensor([[1.0, 2.0, 0.0], [0.0, 3.0, 1.0]])
-    mask = torch.tensor([[True, True, False], [True, False, True]])
-    given = "scores [[1, 2, 0], [0, 3, 1]], mask [[1, 1, 0], [1, 0, 1]]"
+def weights_of(q, k, mask=None, *, scale=None, dim=-1):
+    """Attention weights, with faults that can be chosen."""
+    scores = q @ k.mT * (q.size(-1) ** -0.5 if scale is None else scale)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(dim)
+
+
+def check_weights(t):
+    torch.manual_seed(t.seed)
+    q, k = 2 * torch.randn(2, 2, 3, 4)  # (2, 3, 4) each
+    D = q.size(-1)
+    given = "q (2, 3, 4), k (2, 3, 4), no mask"
     errors = {
+        "Expected size for first two dimensions": "q and k are (..., T, D): "
+        "transpose the last two dimensions of k",
         "without overflow": "the number that fills the gaps must fit the "
-        "dtype: torch.finfo(scores.dtype).min",
+        "dtype: -torch.inf does",
         "Subtraction": "~mask turns a bool mask around",
     }
-    got = t.call(t.answer, scores, mask, given=given, errors=errors)
-    minus = scores.masked_fill(~mask, -torch.inf)
+    got = t.call(t.answer, q, k, given=given, errors=errors)
+    scores = q @ k.mT * D**-0.5
     t.same(
         got,
-        minus.softmax(-1),
-        "rows sum to 1 over what may be seen",
+        weights_of(q, k),
+        "rows sum to 1, from scores divided by the root of D",
+        given=given,
+        mistakes={
+            "the scores are not scaled: times D**-0.5": lambda: weights_of(
+                q, k, scale=1.0
+            ),
+            "the scores are multiplied by the root of D: divide": (
+                lambda: weights_of(q, k, scale=D**0.5)
+            ),
+            "the scores are divided by D, not by its root": (
+                lambda: weights_of(q, k, scale=1 / D)
+            ),
+            "the scale came after the softmax: scale the scores": (
+                lambda: weights_of(q, k, scale=1.0) * D**-0.5
+            ),
+            "queries and keys are exchanged: row t holds the scores of query "
+            "t, q @ k.mT": lambda: weights_of(k, q),
+            "columns sum to 1, not rows: softmax over dim=-2, expected -1": (
+                lambda: weights_of(q, k, dim=-2)
+            ),
+            "these are still scores: softmax is missing": scores,
+        },
+    )
+    q, k = 2 * torch.randn(2, 4), 2 * torch.randn(5, 4)
+    mask = torch.ones(2, 5, dtype=torch.bool).tril(3)
+    mask[0, 1] = False
+    given = "q (2, 4), k (5, 4), mask [[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]]"
+    got = t.call(t.answer, q, k, mask, given=given, errors=errors)
+    scores = q @ k.mT * 0.5
+    want = weights_of(q, k, mask)
+    t.same(
+        got,
+        want,
+        "where the mask is False the weight is 0, and the rest sums to 1",
         given=given,
         mistakes={
             "scores times the mask gives 0, and exp(0) is 1: what is masked "
-            "still gets weight. Fill with a very small number": (
+            "still gets weight. Fill with -torch.inf": (
                 (scores * mask).softmax(-1)
             ),
             "the mask came after the softmax: rows sum to less than 1": (
                 scores.softmax(-1) * mask
             ),
-            "rows sum to 1 over queries: softmax over dim=-2, expected -1": (
-                (minus.softmax(-2) * mask).nan_to_num(0)
+            "the mask is upside down: True means allowed": (
+                lambda: weights_of(q, k, ~mask)
             ),
-            "the mask is upside down: True means may look": scores.masked_fill(
-                mask, -torch.inf
-            ).softmax(-1),
-            "these are still scores: softmax is missing": minus,
-            "the mask was not used": scores.softmax(-1),
+            "the mask was not used": weights_of(q, k),
         },
     )
-    nowhere = torch.tensor([[True, True, False], [False, False, False]])
-    given = "a second row that may look nowhere"
-    leaf = scores.clone().requires_grad_()
-    got = t.call(t.answer, leaf, nowhere, given=given, errors=errors)
-    want = scores.masked_fill(~nowhere, -1e30).softmax(-1) * nowhere
+    given = "the same in half precision, as on a GPU"
+    got = t.call(t.answer, q.half(), k.half(), mask, given=given, errors=errors)
+    t.same(got, want.half(), "half precision works too", given=given, atol=5e-3)
+
+
+def recorded(function):
+    """function(..., record) as one that returns its output and the record."""
+
+    def call(*args):
+        record = []
+        return function(*args, record), record
+
+    return call
+
+
+def check_attention(t):
+    torch.manual_seed(t.seed)
+    q, k, v = 2 * torch.randn(3, 2, 4, 3)  # (2, 4, 3) each
+    mask = torch.ones(4, 4, dtype=torch.bool).tril()
+    given = "q, k, v (2, 4, 3), a causal mask and record = []"
+    got, record = t.call(
+        recorded(t.answer), q, k, v, mask, given=given,
+        errors={
+            "Expected size for first two dimensions": "weights are (..., T, "
+            "S) and v is (..., S, D): weights @ v",
+        },
+    )  # fmt: skip
+    weights = weights_of(q, k, mask)
+    want = weights @ v
     t.same(
         got,
         want,
-        "a row that may look nowhere is all zeros",
+        "each query receives the values, blended with its weights",
         given=given,
         mistakes={
-            "a row of -inf only gives NaN: fill with the lowest finite number, "
-            "and multiply by the mask": torch.stack(
-                [want[0], torch.full((3,), torch.nan)]
+            "these are the weights: the output is weights @ v": weights,
+            "the keys were blended: what a position hands over is its value": (
+                weights @ k
             ),
-            "a row that may look nowhere looks everywhere: multiply the "
-            "weights by the mask": torch.stack(
-                [want[0], torch.full((3,), 1 / 3)]
+            "these are sums over the queries: weights @ v": weights.mT @ v,
+            "the mask has no effect: hand it on to attention_weights": (
+                lambda: weights_of(q, k) @ v
+            ),
+            "queries and keys are exchanged": lambda: (
+                weights_of(k, q, mask) @ v
             ),
         },
     )
-    values = torch.tensor([1.0, 2.0, 4.0])
-    (got @ values).sum().backward()
-    grad = leaf.grad if leaf.grad is not None else torch.zeros(2, 3)
-    t.true(
-        bool(grad.isfinite().all()),
-        "and sends no NaN back through the gradient",
-        "the numbers are right, but the gradient is NaN: -inf was added and "
-        "went through the softmax. Fill with the lowest finite number",
-        given=given, expected="a finite gradient", got=grad,
-    )  # fmt: skip
-    given = "scores in half precision, as on a GPU"
-    got = t.call(t.answer, scores.half(), mask, given=given, errors=errors)
-    t.same(got, minus.half().softmax(-1), "half precision works too",
-           given=given, atol=2e-3)  # fmt: skip
-
-
-def attend(head, x, real=None, *, scale=None, dim=-1, by="key", late=1.0):
-    """What a head gives, with faults that can be chosen."""
-    q, k, v = head.query(x), head.key(x), head.value(x)
-    scale = q.size(-1) ** -0.5 if scale is None else scale
-    scores = q @ k.transpose(-2, -1) * scale
-    if by == "swapped":
-        scores = scores.transpose(-2, -1)
-    mask = torch.ones_like(scores, dtype=torch.bool).tril()
-    if real is not None and by == "query":
-        mask = mask & real[:, :, None]
-    elif real is not None and by == "or":
-        mask = mask | real[:, None, :]
-    elif real is not None and by == "only":
-        mask = real[:, None, :].expand_as(mask)
-    elif real is not None and by != "none":
-        mask = mask & real[:, None, :]
-    weights = scores.masked_fill(~mask, -1e30).softmax(dim) * mask
-    return weights * late @ v
+    given = "the record after that call"
+    t.same(
+        record,
+        [weights],
+        "record receives the weights",
+        given=given,
+        mistakes={
+            "nothing was recorded: record.append(weights)": [],
+            "the output was recorded: the weights are asked for": [want],
+        },
+        otherwise="record must hold the weights, and nothing else",
+    )
+    given = "the same without a record"
+    got = t.call(t.answer, q, k, v, mask, given=given)
+    t.same(got, want, "without a record the output is the same", given=given)
 
 
 def check_head(t):
@@ -134,85 +182,56 @@ def check_head(t):
     x = 2 * torch.randn(2, 5, 12)
     given = "Head(12, 3) on x (2, 5, 12)"
     errors = {
-        "Expected size for first two dimensions": "q and k are (B, T, D): "
-        "transpose the last two dimensions of k",
-        "must match the size": "the shapes do not fit: scores are (B, T, T), "
-        "of every query with every key; a mask (B, T) needs a dimension for "
-        "the queries, mask[:, None, :]",
-        "mat1 and mat2": "the shapes do not fit: q @ k.transpose(-2, -1), "
-        "then weights @ v",
-        "must broadcast": "scores are (B, T, T), of every query with every "
-        "key: q @ k.transpose(-2, -1)",
+        "must match": "the mask is for another number of tokens: there are "
+        "T = x.size(1)",
+        "broadcast": "the mask is for another number of tokens: there are "
+        "T = x.size(1)",
     }
     got = t.call(head, x, given=given, errors=errors)
     q, k, v = head.query(x), head.key(x), head.value(x)
-    want = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    C, D = 12, 3
+    mask = torch.ones(5, 5, dtype=torch.bool).tril()
+
+    def attended(q, k, v, mask=mask):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
     t.same(
         got,
-        want,
-        "causal, scaled by head_dim, equal to PyTorch's attention",
+        attended(q, k, v),
+        "every token attends to itself and to what is before it",
         given=given,
         mistakes={
-            "the scores are not scaled: times head_dim**-0.5": lambda: attend(
-                head, x, scale=1.0
+            "the future is seen: without a mask every token sees every "
+            "other": lambda: attended(q, k, v, None),
+            "queries and keys are exchanged": lambda: attended(k, q, v),
+            "the keys were blended: the third argument is the values": (
+                lambda: attended(q, k, k)
             ),
-            "the scale is n_embd**-0.5: it must be head_dim**-0.5, the size "
-            "that q · k sums over": lambda: attend(head, x, scale=C**-0.5),
-            "the scores are multiplied by the root of head_dim: divide": (
-                lambda: attend(head, x, scale=D**0.5)
+            "x itself was blended: v is what is passed on": lambda: attended(
+                q, k, x
             ),
-            "the scores are divided by head_dim, not by its root": (
-                lambda: attend(head, x, scale=1 / D)
+            "x itself asks and answers: it must go through the three layers": (
+                lambda: attended(x, x, x)
             ),
-            "the scale came after the softmax: scale the scores": lambda: (
-                attend(head, x, scale=1.0, late=D**-0.5)
-            ),
-            "queries and keys are exchanged: row t holds the scores of query "
-            "t, q @ k.transpose": lambda: attend(head, x, by="swapped"),
-            "these are sums over the queries: weights @ v": lambda: (
-                _weights(head, x).transpose(-2, -1) @ v
-            ),
-            "these are the weights: the output is weights @ v": lambda: (
-                _weights(head, x)
-            ),
-            "the weights are applied to x or to another projection: v is "
-            "what is passed on": lambda: _weights(head, x) @ k,
-        },
-    )
-    real = torch.tensor([[True] * 5, [False, True, True, True, False]])
-    given = "the same, second sequence padded at both ends"
-    got = t.call(head, x, mask=real, given=given, errors=errors)
-    t.same(
-        got,
-        attend(head, x, real),
-        "padding is never read, and reads nothing alone",
-        given=given,
-        mistakes={
-            "the padding mask stops the queries: it must stop the keys, "
-            "mask[:, None, :]": lambda: attend(head, x, real, by="query"),
-            "allowed and real: with | the future of real tokens is seen": (
-                lambda: attend(head, x, real, by="or")
-            ),
-            "the padding mask replaced the causal one: both must allow": (
-                lambda: attend(head, x, real, by="only")
-            ),
-            "padding is read: the mask has no effect": lambda: attend(
-                head, x, real, by="none"
+            "the mask is upside down: True means allowed": lambda: attended(
+                q, k, v, ~mask
             ),
         },
     )
+    given = "the same with record = []"
+    got, record = t.call(recorded(head), x, given=given, errors=errors)
+    t.same(
+        record,
+        [weights_of(q, k, mask)],
+        "record receives the weights",
+        given=given,
+        mistakes={"record was not handed on to attention": []},
+        otherwise="record must hold the weights, and nothing else",
+    )
 
 
-def _weights(head, x):
-    q, k = head.query(x), head.key(x)
-    scores = q @ k.transpose(-2, -1) * q.size(-1) ** -0.5
-    mask = torch.ones_like(scores, dtype=torch.bool).tril()
-    return scores.masked_fill(~mask, -torch.inf).softmax(-1)
-
-
-S = "scores = q @ k.transpose(-2, -1)"
-FILL = "scores.masked_fill(~mask, {})"
+SCORES = "scores = q @ k.mT"
+QKV = "q, k, v = self.query(x), self.key(x), self.value(x)\n"
+MASK = "mask = causal_mask(x.size(1))\n"
 
 EXERCISES = [
     Exercise(
@@ -240,54 +259,141 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        "attention.masked_softmax",
-        "masked_softmax",
-        check_masked_softmax,
+        "attention.weights",
+        "attention_weights",
+        check_weights,
         (
-            "What is filled with a very small number gets weight 0 from "
-            "softmax. But what if a row has nothing else?",
-            "masked_fill(~mask, lowest), with the lowest finite number of the "
-            "dtype; softmax(-1); then times the mask, for empty rows.",
+            "Scores: every query with every key, so the last two dimensions "
+            "of k must be exchanged. What is -inf becomes 0 in a softmax.",
+            "q @ k.mT * q.size(-1) ** -0.5; scores.masked_fill(~mask, "
+            "-torch.inf); scores.softmax(-1).",
         ),
         right=(
-            "lowest = torch.finfo(scores.dtype).min\n"
-            "weights = torch.where(mask, scores, lowest).softmax(-1)\n"
-            "return torch.where(mask, weights, 0.0)",
-            "filled = scores.masked_fill(~mask, -torch.inf)\n"
-            "return filled.softmax(-1).nan_to_num(0.0)",
+            (
+                'scores = torch.einsum("...td,...sd->...ts", q, k)\n'
+                "scores = scores / q.size(-1) ** 0.5",
+                "scores = torch.where(mask, scores, -torch.inf)",
+                "return F.softmax(scores, dim=-1)",
+            ),
+            (
+                "scores = q * k.size(-1) ** -0.5 @ k.transpose(-2, -1)",
+                "scores = scores + torch.zeros_like(\n"
+                "    mask, dtype=scores.dtype).masked_fill(~mask, -torch.inf)",
+                "e = (scores - scores.amax(-1, keepdim=True)).exp()\n"
+                "return e / e.sum(-1, keepdim=True)",
+            ),
+            (
+                None,
+                "lowest = torch.finfo(scores.dtype).min\n"
+                "scores = scores.masked_fill(~mask, lowest)",
+                None,
+            ),
         ),
         wrong=(
-            ("return (scores * mask).softmax(-1)", "exp(0) is 1"),
-            ("return scores.softmax(-1) * mask", "after the softmax"),
+            ((SCORES, None, None), "not scaled"),
+            ((SCORES + " * q.size(-1) ** 0.5", None, None), "divide"),
+            ((SCORES + " / q.size(-1)", None, None), "not by its root"),
             (
-                f"return {FILL.format('-torch.inf')}.softmax(-1)",
-                "gives NaN",
+                (
+                    SCORES,
+                    None,
+                    "return scores.softmax(-1) * q.size(-1) ** -0.5",
+                ),
+                "scale came after",
             ),
             (
-                "far = torch.where(mask, 0.0, -torch.inf)\n"
-                "return (scores + far).softmax(-1).nan_to_num(0.0)",
-                "the gradient is NaN",
+                ("scores = k @ q.mT * q.size(-1) ** -0.5", None, None),
+                "exchanged",
+            ),
+            (("scores = q @ k", None, None), "transpose the last two"),
+            ((None, None, "return scores"), "softmax is missing"),
+            ((None, None, "return scores.softmax(-2)"), "dim=-2"),
+            ((None, "scores = scores * mask", None), "exp(0) is 1"),
+            (
+                (
+                    None,
+                    "return scores.softmax(-1) * mask",
+                    None,
+                ),
+                "mask came after",
             ),
             (
-                f"return {FILL.format('-1e30')}.softmax(-2) * mask",
-                "dim=-2",
+                (
+                    None,
+                    "scores = scores.masked_fill(mask, -torch.inf)",
+                    None,
+                ),
+                "upside down",
             ),
+            ((None, "pass", None), "was not used"),
             (
-                f"return {FILL.format('-1e30')}.softmax(-1)",
-                "looks everywhere",
-            ),
-            (
-                f"return {FILL.format('-1e9')}.softmax(-1) * mask",
+                (None, "scores = scores.masked_fill(~mask, -1e9)", None),
                 "must fit the dtype",
             ),
             (
-                "return scores.masked_fill(mask, -1e30).softmax(-1)",
-                "upside down",
+                (
+                    "q *= q.size(-1) ** -0.5\n" + SCORES,
+                    None,
+                    None,
+                ),
+                "changes what it was given",
+            ),
+        ),
+        core=True,
+        blanks=3,
+    ),
+    Exercise(
+        "attention.attention",
+        "attention",
+        check_attention,
+        (
+            "attention_weights(q, k, mask) gives the weights. Which matrix "
+            "product takes a blend of the rows of v?",
+            "record.append(weights), and then return weights @ v.",
+        ),
+        right=(
+            "record.append(attention_weights(q, k, mask))\n"
+            'return torch.einsum("...ts,...sd->...td", record[-1], v)',
+        ),
+        wrong=(
+            (
+                "weights = attention_weights(q, k, mask)\n"
+                "record.append(weights)\nreturn weights",
+                "these are the weights",
             ),
             (
-                "scores.masked_fill_(~mask, -1e30)\n"
-                "return scores.softmax(-1) * mask",
-                "changes what it was given",
+                "weights = attention_weights(q, k, mask)\n"
+                "record.append(weights)\nreturn weights @ k",
+                "keys were blended",
+            ),
+            (
+                "weights = attention_weights(q, k, mask)\n"
+                "record.append(weights)\nreturn weights.mT @ v",
+                "over the queries",
+            ),
+            (
+                "weights = attention_weights(q, k)\n"
+                "record.append(weights)\nreturn weights @ v",
+                "mask has no effect",
+            ),
+            (
+                "weights = attention_weights(k, q, mask)\n"
+                "record.append(weights)\nreturn weights @ v",
+                "exchanged",
+            ),
+            (
+                "return attention_weights(q, k, mask) @ v",
+                "nothing was recorded",
+            ),
+            (
+                "out = attention_weights(q, k, mask) @ v\n"
+                "record.append(out)\nreturn out",
+                "output was recorded",
+            ),
+            (
+                "weights = attention_weights(q, k, mask)\n"
+                "record.append(weights)\nweights @ v",
+                "`return` missing",
             ),
         ),
         core=True,
@@ -297,63 +403,48 @@ EXERCISES = [
         "Head.forward",
         check_head,
         (
-            "Scores: every query with every key, (B, T, T). The mask: a key "
-            "may be read if it is causal and real. The output: a sum of "
-            "values.",
-            "q @ k.transpose(-2, -1), times q.size(-1) ** -0.5; allowed & "
-            "mask[:, None, :]; weights @ v.",
+            "self.query, self.key and self.value are layers: call them on x. "
+            "The mask is that of T tokens, and x is (B, T, C).",
+            "q, k, v = self.query(x), self.key(x), self.value(x); "
+            "causal_mask(x.size(1), device=x.device); "
+            "attention(q, k, v, mask, record).",
         ),
         right=(
-            (
-                'scores = torch.einsum("btd,bsd->bts", q, k)\n'
-                "scores = scores / q.size(-1) ** 0.5",
-                None,
-                'return torch.einsum("bts,bsd->btd", weights, v)',
-            ),
-            (
-                "scores = torch.bmm(q * k.size(2) ** -0.5, k.mT)",
-                "allowed = torch.logical_and(allowed, mask.unsqueeze(1))",
-                None,
-            ),
+            "layers = self.query, self.key, self.value\n"
+            "q, k, v = (layer(x) for layer in layers)\n"
+            "T = x.shape[-2]\n"
+            "return attention(q, k, v, causal_mask(T, T), record=record)",
         ),
         wrong=(
-            ((S, None, None), "not scaled"),
-            ((S + " * x.size(-1) ** -0.5", None, None), "n_embd**-0.5"),
-            ((S + " * q.size(-1) ** 0.5", None, None), "divide"),
-            ((S + " / q.size(-1)", None, None), "not by its root"),
+            (QKV + "return attention(q, k, v, record=record)", "future"),
             (
-                (S, None, "return weights * q.size(-1) ** -0.5 @ v"),
-                "after the softmax",
-            ),
-            (
-                (
-                    "scores = k @ q.transpose(-2, -1) * q.size(-1) ** -0.5",
-                    None,
-                    None,
-                ),
+                QKV + MASK + "return attention(k, q, v, mask, record)",
                 "exchanged",
             ),
-            (("scores = q @ k", None, None), "transpose the last two"),
-            ((None, None, "return weights"), "these are the weights"),
             (
-                (None, None, "return weights.transpose(-2, -1) @ v"),
-                "over the queries",
-            ),
-            ((None, None, "return weights @ k"), "passed on"),
-            (
-                (None, "allowed = allowed & mask[:, :, None]", None),
-                "stops the queries",
+                QKV + MASK + "return attention(q, k, k, mask, record)",
+                "third argument",
             ),
             (
-                (None, "allowed = allowed | mask[:, None, :]", None),
-                "with |",
+                QKV + MASK + "return attention(q, k, x, mask, record)",
+                "x itself was blended",
             ),
-            ((None, "allowed = mask[:, None, :]", None), "replaced"),
-            ((None, "pass", None), "has no effect"),
-            ((None, "allowed = allowed & mask", None), "needs a dimension"),
+            (
+                MASK + "return attention(x, x, x, mask, record)",
+                "the three layers",
+            ),
+            (
+                QKV + MASK + "return attention(q, k, v, ~mask, record)",
+                "upside down",
+            ),
+            (
+                QKV + "mask = causal_mask(x.size(-1))\n"
+                "return attention(q, k, v, mask, record)",
+                "another number of tokens",
+            ),
+            (QKV + MASK + "return attention(q, k, v, mask)", "handed on"),
         ),
         core=True,
-        blanks=3,
     ),
     Question(
         "attention.predict-swap",

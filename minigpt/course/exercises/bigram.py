@@ -65,6 +65,9 @@ def check_cross_entropy(t):
         "numbers of rows: flatten both to N = B · T",
         "is invalid for input": "the rows hold V = logits.size(-1) numbers",
         "integer": "targets are ids, whole numbers",
+        "view size is not compatible": "view only works on numbers that are "
+        "stored in this order, and those of a slice are not: flatten or "
+        "reshape",
     }
     got = t.call(t.answer, logits, targets, given=given, errors=errors)
     flat, y = logits.view(-1, 5), targets.view(-1)
@@ -103,6 +106,11 @@ def check_cross_entropy(t):
     given = "logits (3, 2), targets (3,)"
     got = t.call(t.answer, rows, y, given=given, errors=errors)
     t.same(got, loss(rows, y), "rows without a batch work too", given=given)
+    short, y = logits[:, :-1], targets[:, 1:]
+    given = "the same logits without the last position: a slice"
+    got = t.call(t.answer, short, y, given=given, errors=errors)
+    want = loss(short.reshape(-1, 5), y.reshape(-1))
+    t.same(got, want, "and so do slices of a larger tensor", given=given)
 
 
 class Table(nn.Module):
@@ -200,7 +208,7 @@ class Fixed(nn.Module):
 
 
 def draw(logits_to_probs, idx, n=6, seed=5):
-    """What `sample` gives when a model's logits become these stretches."""
+    """What `sample_tokens` gives when a model's logits become these stretches."""
     model = Fixed(LOGITS)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(n):
@@ -448,6 +456,11 @@ EXERCISES = [
             ),
             ("logits = logits.flatten(0, -2)", "different numbers of rows"),
             (
+                "logits = logits.view(-1, logits.size(-1))\n"
+                "targets = targets.view(-1)",
+                "those of a slice are not",
+            ),
+            (
                 "logits = logits.flatten(0, -2).softmax(-1)\n"
                 "targets = targets.flatten()",
                 "softmax was taken twice",
@@ -500,7 +513,7 @@ EXERCISES = [
     ),
     Exercise(
         "bigram.sample",
-        "sample",
+        "sample_tokens",
         check_sample,
         (
             "model(seen) is (B, T, V): a guess at every position. Which one "
