@@ -18,7 +18,7 @@ import torch
 
 from minigpt.bigram import cross_entropy
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.run.state import open_model, save_model
+from minigpt.run.checkpoint import open_model, save_model
 from minigpt.sample import Sampling, probabilities
 from minigpt.tokenizer import BPETokenizer
 
@@ -118,8 +118,8 @@ MODELS = {
         n_head=2,
         n_embd=24,
         vocab_size=61,
-        norm="post",
-        activation="relu",
+        order="post",
+        mlp="relu",
         position="sinusoidal",
     ),
     "untied": dict(
@@ -127,7 +127,7 @@ MODELS = {
         n_head=1,
         n_embd=18,
         vocab_size=33,
-        activation="gelu_tanh",
+        mlp="gelu_tanh",
         position="none",
         tied=False,
     ),
@@ -271,6 +271,25 @@ def test_a_damaged_file_is_refused(damage, engine, tmp_path):
         base64.b64encode(data).decode(),
     )
     assert re.search("cut short|another format|no token.weight", said)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"mlp": "swiglu"},
+        {"norm": "rms"},
+        {"position": "rope"},
+        {"n_kv_head": 1},
+    ],
+)
+def test_a_model_that_the_page_cannot_compute_is_refused(
+    engine, tmp_path, part
+):
+    path = tmp_path / "model.safetensors"
+    sizes = dict(block_size=8, n_layer=1, n_head=2, n_embd=8, vocab_size=9)
+    random_model(path, **sizes, **part)
+    with pytest.raises(Exception, match="parts of chapter 15"):
+        engine(OPEN, base64.b64encode(path.read_bytes()).decode())
 
 
 # --- the tokenizer ----------------------------------------------------------

@@ -48,6 +48,12 @@ function gptRead(buffer) {
 // { config, tensors } -> weights, by place. Throws where one is missing.
 function gptWeights({ config, tensors }) {
   const { n_embd: C, block_size: T, n_layer: L } = config;
+  if (config.norm !== "layer" || !gptActivations[config.mlp]
+    || !["learned", "sinusoidal", "none"].includes(config.position)
+    || config.n_kv_head || config.qk_norm) {
+    throw new Error("the model has parts of chapter 15, which this page "
+      + "does not compute");
+  }
   const get = (name, wanted = true) => {
     if (!wanted) return null;
     if (!tensors[name]) throw new Error(`the weights have no ${name}`);
@@ -64,7 +70,7 @@ function gptWeights({ config, tensors }) {
   const position = config.position === "learned" ? get("position.weight")
     : config.position === "sinusoidal" ? gptWaves(T, C) : null;
   return { token, position, layers,
-    norm: config.norm === "pre" ? pair("norm") : null,
+    norm: config.order === "pre" ? pair("norm") : null,
     head: config.tied ? token : get("head.weight") };
 }
 
@@ -196,7 +202,7 @@ class GptRun {
       ids: new Int32Array(T), off: new Uint8Array(L * H),
       keys: rooms(L, T * C), values: rooms(L, T * C),
       maps: rooms(L, H * T * T), stream: rooms(L + 1, T * C),
-      activation: gptActivations[config.activation] });
+      activation: gptActivations[config.mlp] });
     Object.assign(this, { normed: new Float32Array(T * C),
       qkv: new Float32Array(3 * T * C), mixed: new Float32Array(T * C),
       added: new Float32Array(T * C), hidden: new Float32Array(4 * T * C),
@@ -241,13 +247,13 @@ class GptRun {
 
   // Blocks from layer `first` on, for the tokens from place `from` on.
   blocks(from, first) {
-    const { n_layer: L, n_embd: C, norm } = this.config;
+    const { n_layer: L, n_embd: C, order } = this.config;
     const n = this.length - from;
     for (let l = first; l < L; l += 1) {
       const w = this.weights.layers[l];
       const x = this.stream[l].subarray(from * C, (from + n) * C);
       const y = this.stream[l + 1].subarray(from * C, (from + n) * C);
-      const pre = norm === "pre";
+      const pre = order === "pre";
       if (pre) gptNorm(x, 0, n, C, w.norm1, this.normed);
       this.attend(l, from, n, pre ? this.normed : x);
       for (let i = 0; i < n * C; i += 1) this.added[i] += x[i];
