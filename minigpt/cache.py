@@ -29,14 +29,16 @@ class KVCache:
 
     def update(self, k, v):
         """Append k, v (B, H, T, D); return all so far, (B, H, S, D) each."""
+        B, H, T, D = k.shape
         if self.keys is None:
-            B, H, _, D = k.shape
             self.keys = k.new_empty(B, H, self.block_size, D)
             self.values = v.new_empty(B, H, self.block_size, D)
-        start, self.offset = self.offset, self.offset + k.size(2)
-        self.keys[:, :, start : self.offset] = k.detach()
-        self.values[:, :, start : self.offset] = v.detach()
-        return self.keys[:, :, : self.offset], self.values[:, :, : self.offset]
+        assert len(self.keys) == B, "every batch needs a cache of its own"
+        a, b = self.offset, self.offset + T
+        self.keys[:, :, a:b] = k.detach()
+        self.values[:, :, a:b] = v.detach()
+        self.offset = b
+        return self.keys[:, :, :b], self.values[:, :, :b]
 
 
 def new_cache(model):
@@ -48,8 +50,8 @@ def new_cache(model):
 def multiplications(config, T, S):
     """Multiplications when T tokens pass and each meets S keys.
 
-    For one sequence, in the matrix products of a GPT. Without a cache
-    S = T; a decode step has T = 1. A masked key is multiplied too.
+    For one sequence, in the matrix products of chapter 8's GPT. Without a
+    cache S = T; a decode step has T = 1. A masked key is multiplied too.
     """
     C = config.n_embd
     block = 12 * C * C + 2 * S * C

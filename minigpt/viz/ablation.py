@@ -3,8 +3,8 @@
 import torch
 import traitlets
 
-from minigpt.lens import ablated, ablation_costs, check_heads, token_losses
-from minigpt.sample import evaluating
+from minigpt.bigram import evaluating
+from minigpt.lens import ablated, ablation_costs, token_losses
 from minigpt.viz.base import Widget, html_table, pack, packed
 
 TOP = 4  # likeliest tokens after each prompt
@@ -33,7 +33,6 @@ class AblationToggles(Widget):
 
     def __init__(self, model, heads, x, y, *, prompts, tokenizer, means=None):
         heads, prompts = [tuple(h) for h in heads], list(prompts)
-        check_heads(model, heads)
         if not 1 <= len(heads) <= MOST or len(set(heads)) < len(heads):
             raise ValueError(
                 f"heads must be 1 to {MOST} different ones, got {heads}"
