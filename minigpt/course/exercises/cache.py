@@ -6,72 +6,11 @@ import torch
 
 from minigpt.course.exercises import Exercise, Question
 
-
-def padded_cache(t):
-    """A cache of 6 columns, 4 filled; the columns beyond look real."""
-    cache = t.make(t.answer, 6, given="KVCache(block_size=6)")
-    cache.mask = torch.ones(2, 6, dtype=torch.bool)
-    cache.offset = 4
-    cache.mask[0, : 2 if t.seed == 1 else 1 + t.seed % 3] = False
-    return cache
-
-
-def check_start(t):
-    cache = padded_cache(t)
-    real = cache.mask[:, :4]
-    shown = [["1" if x else "0" for x in row] for row in real.tolist()]
-    rows = ", ".join("".join(row) for row in shown)
-    given = f"4 of 6 columns filled; real (1) or padding (0): {rows}"
-    got = t.call(
-        lambda: cache.start,
-        given=given,
-        errors={
-            "NoneType": "count in self.mask: without a mask `start` has "
-            "returned already",
-        },
-    )
-    want = real.sum(-1, keepdim=True)
-    t.same(
-        got,
-        want,
-        "each row counts its own tokens",
-        given=given,
-        mistakes={
-            "columns that are not filled were counted: only the first "
-            "self.offset are": cache.mask.sum(-1, keepdim=True),
-            "padding is counted as if it were text: sum the mask of each row": (
-                cache.offset
-            ),
-            "the padding was counted, not the tokens: True is a real token": (
-                (~real).sum(-1, keepdim=True)
-            ),
-            "(B, 1) is asked for, one column for the positions to come: "
-            "keepdim=True": want.squeeze(-1),
-            "rows were added up: each row has its own position, dim -1": (
-                real.sum(0, keepdim=True)
-            ),
-            "all rows were added up: each row has its own position, dim -1": (
-                real.sum()
-            ),
-            "one number for the whole batch: sum along dim -1, up to "
-            "self.offset": cache.mask.sum(),
-            "that is the position of the last token: the next one is one "
-            "further": want - 1,
-            "one too far: positions are counted from 0": want + 1,
-            "every row got the position of the longest": want.max().expand(
-                2, 1
-            ),
-        },
-    )
-
-
 SHAPES = {
     "must match the size": "the columns are the third dimension of "
     "(B, H, block_size, D): write to [:, :, a:b]",
     "expanded size": "the columns are the third dimension of "
     "(B, H, block_size, D): write to [:, :, a:b]",
-    "the cache has room for": "`offset` must be b afterwards, the number of "
-    "columns that are filled",
 }
 
 
@@ -111,7 +50,7 @@ def check_update(t):
     }
     moved_on(t, cache, 3, mistakes, given)
     t.same(
-        list(got[:2]),
+        list(got),
         [k, v],
         "the first tokens come back",
         given=given,
@@ -139,7 +78,7 @@ def check_second(t, cache, k, v):
     }
     moved_on(t, cache, 4, mistakes, given)
     t.same(
-        list(got[:2]),
+        list(got),
         [torch.cat(pair, 2) for pair in ((k, k1), (v, v1))],
         "the earlier tokens are still there",
         given=given,
@@ -276,36 +215,10 @@ def check_bytes(t):
     )
 
 
-COUNT = "self.mask[:, : self.offset]"
 WRITE = "self.keys[:, :, a:b] = k.detach()\nself.values[:, :, a:b] = v.detach()"
 TAKE = "C = config.n_embd\nS = config.block_size\n"
 
 EXERCISES = [
-    Exercise(
-        "cache.start",
-        "KVCache.start",
-        check_start,
-        (
-            "True counts as 1: what is the sum of a row of the mask?",
-            "self.mask[:, : self.offset] is what is filled; .sum(-1, "
-            "keepdim=True) keeps a column for each row.",
-        ),
-        right=(
-            f"pad = ~{COUNT}\nreturn self.offset - pad.sum(1, keepdim=True)",
-            f"return {COUNT}.cumsum(-1)[:, -1:]",
-        ),
-        wrong=(
-            ("return self.mask.sum(-1, keepdim=True)", "not filled"),
-            ("return self.offset", "as if it were text"),
-            (f"return {COUNT}.sum(-1)", "keepdim=True"),
-            (f"return (~{COUNT}).sum(-1, keepdim=True)", "not the tokens"),
-            (f"return {COUNT}.sum(0, keepdim=True)", "rows were added up"),
-            (f"return {COUNT}.sum(-1, keepdim=True) - 1", "last token"),
-            (f"return {COUNT}.sum()", "all rows were added up"),
-            ("return self.mask.sum()", "whole batch"),
-            (f"{COUNT}.sum(-1, keepdim=True)", "`return` missing"),
-        ),
-    ),
     Exercise(
         "cache.update",
         "KVCache.update",
@@ -321,8 +234,8 @@ EXERCISES = [
             "    self.keys[:, :, a:b] = k\n"
             "    self.values[:, :, a:b] = v\n"
             "self.offset += k.size(2)",
-            "self.keys.narrow(2, a, b - a).copy_(k.detach())\n"
-            "self.values.narrow(2, a, b - a).copy_(v.detach())\n"
+            "self.keys.narrow(2, a, T).copy_(k.detach())\n"
+            "self.values.narrow(2, a, T).copy_(v.detach())\n"
             "self.offset = b",
         ),
         wrong=(
@@ -478,16 +391,16 @@ EXERCISES = [
         },
     ),
     Question(
-        "cache.break-start",
+        "cache.break-mask",
         8,
-        "8 columns are filled, so it stands at 8, as if its padding were text; "
-        "only the row without padding is right",
+        "8 columns are filled, so it gets position 8, as if its padding were "
+        "text; only the row without padding is right",
         (
-            "How many columns does the batch have after the prefill?",
+            "How many columns of the cache does the prefill fill?",
             "`offset` counts columns, padding included.",
         ),
         wrong={
-            1: "that is where it should stand: `offset` counts padding too",
+            1: "that is what it should get: without a mask padding counts too",
             7: "that is the last column filled: the next one is asked for",
             0: "the prompt has filled columns already",
             3: "3 is the length of another prompt: all rows have one `offset`",

@@ -2,6 +2,7 @@
 
 import torch
 
+from minigpt.attention import causal_mask
 from minigpt.course.exercises import Exercise, Question
 from minigpt.gpt import GPT, GPTConfig
 
@@ -113,9 +114,9 @@ def check_logit_lens(t):
     given = "a GPT of 2 blocks, idx (2, 5)"
     got = t.call(t.answer, model, idx, given=given)
     with torch.no_grad():
-        stream = [model.embed(idx)]
+        stream, mask = [model.embed(idx)], causal_mask(idx.size(1))
         for block in model.blocks:
-            stream.append(block(stream[-1]))
+            stream.append(block(stream[-1], mask=mask))
         stream = torch.stack(stream)
         t.same(
             got,

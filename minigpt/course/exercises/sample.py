@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from minigpt.course.exercises import Exercise, Question
+from minigpt.sample import Sampling
 
 CUT = -torch.inf
 
@@ -109,6 +110,21 @@ def check_top_k(t):
     got = t.call(t.answer, logits[0], 3, given=given, errors=ERRORS)
     t.same(got, keep(logits[0], place[0] < 3), "a single row works",
            given=given)  # fmt: skip
+    equal = torch.tensor([1.0, 2.0, 1.0, 1.0])
+    given = "logits [1, 2, 1, 1], k = 2"
+    got = t.call(t.answer, equal, 2, given=given, errors=ERRORS)
+    t.same(
+        got,
+        torch.tensor([1.0, 2.0, CUT, CUT]),
+        "of equal logits the lowest ids are kept",
+        given=given,
+        mistakes={
+            "equal logits were all kept, so more than k are left: cut by "
+            "place in the order, not by the size of the k-th logit": equal,
+            "all of the equal logits were cut, so fewer than k are left: cut "
+            "by place in the order": torch.tensor([CUT, 2.0, CUT, CUT]),
+        },
+    )
 
 
 def check_top_p(t):
@@ -150,6 +166,21 @@ def check_top_p(t):
             ),
             "what is left is 1 - p, not p": cut(before >= 1 - p),
             "nothing was cut": logits,
+        },
+    )
+    even = torch.zeros(4)
+    given = "four equal logits, p = 0.5"
+    got = t.call(t.answer, even, 0.5, given=given)
+    t.same(
+        got,
+        torch.tensor([0.0, 0.0, CUT, CUT]),
+        "two quarters reach a half",
+        given=given,
+        mistakes={
+            "a third token is left, though two have exactly p together: cut "
+            "where the likelier ones have at least p": (
+                torch.tensor([0.0, 0.0, 0.0, CUT])
+            ),
         },
     )
     sure = torch.tensor([0.0, 9.0, 0.0])
@@ -241,20 +272,32 @@ def check_penalty(t):
 
 
 class Counter(nn.Module):
-    """Says with near certainty: the sum of all tokens and 1, modulo 7."""
+    """Is nearly sure of one token: 1, the first and twice the sum, modulo 7."""
 
     config = SimpleNamespace(block_size=32, vocab_size=7)
+    head = nn.Identity()
 
-    def forward(self, idx, *, mask=None, cache=None, record=None):
-        total = (idx.cumsum(-1) + 1) % 7
-        return 50.0 * torch.nn.functional.one_hot(total, 7).float()
+    def hidden(self, idx, *, mask=None, cache=None, record=None):
+        total = (1 + idx[:, :1] + 2 * idx.cumsum(-1)) % 7
+        return 50.0 * nn.functional.one_hot(total, 7).float()
+
+
+class Favorites(nn.Module):
+    """Prefers lower ids, whatever it reads; it can read three tokens."""
+
+    config = SimpleNamespace(block_size=3, vocab_size=7)
+    head = nn.Identity()
+
+    def hidden(self, idx, *, mask=None, cache=None, record=None):
+        logits = torch.arange(7.0, 0.0, -1.0)  # (V,)
+        return logits.expand(*idx.shape, 7)
 
 
 def written(start, n, step):
     """n tokens of each row, when `step` says what the model sees next."""
     out = []
     for _ in range(n):
-        new = (start.sum(-1) + 1) % 7
+        new = (1 + start[:, 0] + 2 * start.sum(-1)) % 7
         out.append(new)
         start = step(start, new)
     return torch.stack(out, 1)
@@ -264,7 +307,8 @@ def check_generate(t):
     start = torch.tensor([[1, 2], [3, 1]])
     if t.seed > 1:
         start = (start + torch.tensor([[1, t.seed], [t.seed, 2]])) % 6 + 1
-    given = f"a model that says the sum and 1, modulo 7, after {start.tolist()}"
+    given = "a model that says 1 + the first token + twice the sum, modulo 7, "
+    given += f"after {start.tolist()}"
     dice = torch.Generator().manual_seed(0)
     model = Counter()
 
@@ -302,7 +346,39 @@ def check_generate(t):
             "the oldest token was dropped: the window has room": written(
                 start, 5, lambda x, new: torch.cat([x[:, 1:], new[:, None]], 1)
             ),
+            "the new token went before the text: it comes after it": written(
+                start, 5, lambda x, new: torch.cat([new[:, None], x], 1)
+            ),
         },
+    )
+    check_memory(t)
+
+
+def check_memory(t):
+    """What was written longer ago than block_size counts for the penalty."""
+    given = (
+        "a model that reads 3 tokens and prefers lower ids; a penalty of 100"
+    )
+    sampling = Sampling(temperature=0, penalty=100.0)
+
+    def run():
+        start = torch.tensor([[6]])
+        found = t.answer(Favorites(), start, n=6, sampling=sampling)
+        return torch.stack([ids for ids, _ in found], 1)
+
+    t.same(
+        t.call(run, given=given),
+        torch.tensor([[0, 1, 2, 3, 4, 5]]),
+        "nothing that was written is forgotten",
+        given=given,
+        mistakes={
+            "the text was cropped to block_size: the penalty needs all of it, "
+            "and next_logits takes the last block_size tokens by itself": (
+                torch.tensor([[0, 1, 2, 3, 0, 1]])
+            ),
+        },
+        otherwise="idx must hold the whole text, the prompt and all that was "
+        "written",
     )
 
 
@@ -369,6 +445,11 @@ EXERCISES = [
                 "return out",
                 "first row was used",
             ),
+            (
+                "bar = logits.topk(k).values[..., -1:]\n"
+                "return logits.masked_fill(logits < bar, -torch.inf)",
+                "equal logits were all kept",
+            ),
         ),
         core=True,
     ),
@@ -394,6 +475,7 @@ EXERCISES = [
             ("cut = probs.cumsum(0) - probs >= p", "rows of the batch"),
             ("cut = ordered.cumsum(-1) - ordered >= p", "logits were added"),
             (BEFORE + "cut = before >= 1 - p", "1 - p, not p"),
+            (BEFORE + "cut = before > p", "exactly p together"),
         ),
         core=True,
     ),
@@ -457,6 +539,12 @@ EXERCISES = [
             ),
             ("idx = torch.cat([idx, new], 1)", "give it a dimension"),
             ("idx = torch.cat([idx[:, 1:], new[:, None]], 1)", "oldest token"),
+            ("idx = torch.cat([new[:, None], idx], 1)", "before the text"),
+            (
+                "idx = torch.cat([idx, new[:, None]], 1)\n"
+                "idx = idx[:, -model.config.block_size :]",
+                "cropped to block_size",
+            ),
         ),
     ),
     Question(
