@@ -127,11 +127,10 @@ def every_head(model):
 @contextmanager
 def ablated(model, heads, means=None):
     """Inside: these (layer, head) write zeros, or their mean (L, H, D)."""
-    n_head = model.config.n_head
-    D = model.config.n_embd // n_head
+    assert {*heads} <= {*every_head(model)}, f"not all there: {heads}"
+    D = model.config.n_embd // model.config.n_head
 
     def silence(layer, head):
-        assert 0 <= head < n_head, f"head {head} of {n_head}"
         value = 0.0 if means is None else means[layer, head]
 
         def hook(proj, args):

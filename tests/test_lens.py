@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from minigpt.attention import causal_mask
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.lens import (
     PATTERNS,
@@ -30,9 +31,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = GPTConfig(vocab_size=30, block_size=16, n_layer=3, n_head=2, n_embd=8)
 VARIANTS = [
     {},
-    {"norm": "post"},
+    {"order": "post"},
     {"position": "sinusoidal", "tied": False},
-    {"bias": False, "activation": "relu"},
+    {"bias": False, "mlp": "relu"},
     {"dropout": 0.5},
 ]
 
@@ -160,22 +161,18 @@ def test_scores_of_many_heads_are_those_of_each():
         assert scores[name][2, 1] == pytest.approx(sum(each).item() / 4)
 
 
-def test_what_cannot_be_scored_is_refused():
-    ids = torch.tensor([1, 2, 3])
-    even = uniform_attention(3)
-    with pytest.raises(ValueError, match="3 tokens.*longer text"):
-        pattern_score(even, duplicate_token(ids))
-    with pytest.raises(ValueError, match="1 tokens.*longer text"):
-        pattern_score(uniform_attention(1), previous_token(ids[:1]))
-    with pytest.raises(ValueError, match="same T x T.*3, 3.*4, 4"):
-        pattern_score(even, previous_token(torch.arange(4)))
-    both = torch.stack([torch.tensor([1, 1, 2]), ids])  # one has a place
-    with pytest.raises(ValueError, match="longer text"):
-        pattern_score(even, duplicate_token(both))
-    with pytest.raises(ValueError, match="B = 2, got"):
-        head_scores(torch.zeros(1, 3, 1, 3, 3), both)
-    with pytest.raises(ValueError, match="B = 2, got"):
-        head_scores(torch.zeros(1, 1, 3, 3), both)
+def test_a_text_without_a_place_to_look_scores_nan():
+    ids = torch.tensor([[1, 1, 2], [1, 2, 3]])  # only the first has a place
+    scores = pattern_score(uniform_attention(3), duplicate_token(ids))
+    assert scores.isnan().tolist() == [False, True]
+    assert pattern_score(uniform_attention(1), first_token(ids[0, :1])).isnan()
+
+
+def test_weights_of_other_texts_do_not_pass_silently():
+    ids = torch.tensor([[1, 1, 2], [1, 2, 1]])
+    for shape in ((1, 3, 1, 3, 3), (1, 1, 3, 3)):
+        with pytest.raises(AssertionError):
+            head_scores(torch.zeros(shape), ids)
 
 
 def test_positional_part_keeps_position_and_nothing_else():
@@ -207,9 +204,9 @@ def test_lens_ends_where_the_model_does(changes):
     with torch.no_grad():
         torch.testing.assert_close(lens[-1], model(ids))
         torch.testing.assert_close(stream[0], model.embed(ids))
-        x = stream[0]
+        x, mask = stream[0], causal_mask(ids.size(1))
         for block, after in zip(model.blocks, stream[1:], strict=True):
-            x = block(x)
+            x = block(x, mask=mask)
             torch.testing.assert_close(x, after)
 
 
@@ -222,7 +219,7 @@ def test_records_are_of_the_run_that_gave_the_logits():
     record = []
     model.eval()
     with torch.no_grad():
-        assert torch.equal(model(ids), model(ids, record=record))
+        torch.testing.assert_close(model(ids), model(ids, record=record))
     assert torch.equal(torch.stack(record), weights)
 
 
@@ -273,7 +270,7 @@ def test_mean_outputs_and_ablation_by_them():
     attention = model.blocks[0].attention
     x = model.blocks[0].norm1(model.embed(ids))
     record = []
-    attention(x, record=record)
+    attention(x, mask=causal_mask(12), record=record)
     values = attention.qkv(x)[..., 16:]  # (B, T, C)
     for h in range(2):
         own = record[0][:, h] @ values[..., 4 * h : 4 * h + 4]
@@ -313,23 +310,12 @@ def test_token_losses_skip_what_does_not_count():
     assert losses[1, 3] == pytest.approx(one.item(), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "head", [(3, 0), (0, 2), (-1, 0), (0, -1), (0,), 1, (0.0, 0), (True, 0)]
-)
-def test_a_head_that_is_not_there_is_named(head):
+@pytest.mark.parametrize("head", [(3, 0), (0, 2), (0, -1)])
+def test_a_head_that_is_not_there_changes_nothing(head):
     model = some_model()
-    for use in (
-        lambda: ablated(model, [(0, 0), head]).__enter__(),
-        lambda: ablation_costs(model, [[head]], tokens(), tokens()),
-    ):
-        with pytest.raises(ValueError, match="layer 0 to 2 and head 0 to 1"):
-            use()
+    with pytest.raises(AssertionError), ablated(model, [(0, 0), head]):
+        pass
     assert not hooks_of(model)
-
-
-def test_one_text_has_no_standard_error():
-    with pytest.raises(ValueError, match="at least 2 texts, got 1"):
-        ablation_costs(some_model(), [[(0, 0)]], tokens(1), tokens(1))
 
 
 def test_every_head_once():
