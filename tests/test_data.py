@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import struct
 import subprocess
 import sys
 import threading
@@ -24,9 +23,10 @@ from minigpt.data import (
     load_corpus,
     load_text,
     open_tokens,
+    pad,
     pad_batch,
+    save_tokens,
     split_documents,
-    write_tokens,
 )
 
 PLAY = "".join(f"LINE {i}: all the world's a test é.\n" for i in range(400))
@@ -163,7 +163,7 @@ def test_a_missing_page_says_what_to_do(shelf):
 def test_wrong_bytes_are_refused_and_not_kept(shelf):
     with Server(BODY.replace(b"world", b"w0rld")) as server:
         folder = shelf(server.url)
-        with pytest.raises(ValueError, match="sha256 differs"):
+        with pytest.raises(ValueError, match="hash"):
             load_corpus("tinyshakespeare")
     assert list(folder.iterdir()) == []
 
@@ -175,7 +175,7 @@ def test_a_single_document_is_cut_by_characters(shelf):
         val = load_text("tinyshakespeare", "val")
     assert train + val == PLAY
     assert len(train) == int(0.9 * len(PLAY))
-    with pytest.raises(ValueError, match="train, val; got part='test'"):
+    with pytest.raises(ValueError, match="train.*val.*got 'test'"):
         load_text("tinyshakespeare", "test")
 
 
@@ -282,10 +282,9 @@ def test_fractions_out_of_range(val, test):
 
 
 def test_too_few_documents():
-    with pytest.raises(ValueError, match="of 0 documents"):
-        split_documents([])
-    with pytest.raises(ValueError, match="8 documents, 1 authors and years"):
-        split_documents(some_documents(8, per_year=8))
+    for docs in ([], some_documents(8, per_year=8)):
+        with pytest.raises(ValueError, match="every part"):
+            split_documents(docs)
     split = split_documents(some_documents(1), val=0, test=0)
     assert len(split.train) == 1 and split.val == split.test == ()
 
@@ -327,7 +326,7 @@ def test_the_generator_decides_the_batch():
 def test_a_batch_from_disk_is_the_batch_from_memory(tmp_path, n_vocab):
     ids = torch.randint(n_vocab, (3000,), generator=generator())
     ids[::2] = n_vocab - 1  # the largest id must come through whole
-    write_tokens(tmp_path / "t", ids, n_vocab)
+    save_tokens(tmp_path / "t", ids, n_vocab)
     size = {"block_size": 16, "batch_size": 8}
     here = get_batch(ids, **size, generator=generator())
     there = get_batch(
@@ -337,33 +336,15 @@ def test_a_batch_from_disk_is_the_batch_from_memory(tmp_path, n_vocab):
     assert there[0].dtype == torch.int64
 
 
-@pytest.mark.parametrize(
-    "block_size, batch_size, said",
-    [
-        (10, 1, "smaller than the text of 10 tokens.*got 10 and 1"),
-        (11, 1, "got 11 and 1"),
-        (0, 1, "got 0 and 1"),
-        (4, 0, "batch_size at least 1; got 4 and 0"),
-    ],
-)
-def test_sizes_out_of_range(block_size, batch_size, said):
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize("block_size", [10, 11])
+def test_a_window_that_does_not_fit(block_size):
+    with pytest.raises(AssertionError, match="10 tokens"):
         get_batch(
             torch.arange(10),
             block_size=block_size,
-            batch_size=batch_size,
+            batch_size=1,
             generator=generator(),
         )
-
-
-def test_a_batch_of_nothing_or_of_the_wrong_kind():
-    size = {"block_size": 1, "batch_size": 1, "generator": generator()}
-    with pytest.raises(ValueError, match="text of 0 tokens"):
-        get_batch(torch.tensor([], dtype=torch.long), **size)
-    with pytest.raises(TypeError, match="got list"):
-        get_batch([1, 2, 3], **size)
-    with pytest.raises(TypeError, match="ids must be"):
-        get_batch(torch.ones(3, 3), **size)
 
 
 # Token files
@@ -374,100 +355,43 @@ def test_a_batch_of_nothing_or_of_the_wrong_kind():
 )
 def test_a_token_file_gives_back_what_was_written(tmp_path, n_vocab, width):
     ids = [0, n_vocab - 1, n_vocab // 2, 0]
-    write_tokens(tmp_path / "t", ids, n_vocab)
-    back = open_tokens(tmp_path / "t")
-    assert back.tolist() == ids and back.itemsize == width
-    assert (tmp_path / "t").stat().st_size == 32 + 4 * width
+    for each in (ids, torch.tensor(ids), np.array(ids)):
+        save_tokens(tmp_path / "t", each, n_vocab)
+        back = open_tokens(tmp_path / "t")
+        assert back.tolist() == ids and back.itemsize == width
     assert isinstance(back, np.memmap)
+    assert np.load(tmp_path / "t").tolist() == ids
     with pytest.raises(ValueError, match="read-only"):
         back[0] = 1
 
 
-def test_pieces_from_an_iterator_make_one_file(tmp_path):
-    pieces = [[1, 2], torch.tensor([3]), [], np.array([4, 5], np.uint8)]
-    write_tokens(tmp_path / "t", iter(pieces), 10)
-    assert open_tokens(tmp_path / "t").tolist() == [1, 2, 3, 4, 5]
-
-
-@pytest.mark.parametrize(
-    "ids, said",
-    [
-        ([1, 2, 10], "from 0 to 9, got 10 at position 2"),
-        ([-1], "got -1 at position 0"),
-        ([1.5], "got 1.5 at position 0"),
-        ([], "at least one token"),
-        (iter([]), "at least one token"),
-        (iter([[1], [99]]), "got 99 at position 0"),
-    ],
-)
-def test_wrong_ids_leave_the_older_file_alone(tmp_path, ids, said):
-    write_tokens(tmp_path / "t", [7, 8], 10)
-    with pytest.raises(ValueError, match=said):
-        write_tokens(tmp_path / "t", ids, 10)
+@pytest.mark.parametrize("ids", [[1, 2, 10], [-1]])
+def test_wrong_ids_leave_the_older_file_alone(tmp_path, ids):
+    save_tokens(tmp_path / "t", [7, 8], 10)
+    with pytest.raises(AssertionError, match="below 10"):
+        save_tokens(tmp_path / "t", ids, 10)
     assert open_tokens(tmp_path / "t").tolist() == [7, 8]
     assert [p.name for p in tmp_path.iterdir()] == ["t"]
 
 
-def test_a_stop_in_the_middle_leaves_nothing_behind(tmp_path):
-    def pieces():
-        yield [1, 2, 3]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_tokens(tmp_path / "t", pieces(), 10)
-    assert list(tmp_path.iterdir()) == []
-
-
-def changed(path, size=None, at=None, value=None):
-    raw = bytearray(path.read_bytes())
-    if at is not None:
-        raw[at : at + len(value)] = value
-    path.write_bytes(bytes(raw if size is None else raw[:size]))
-
-
-@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 51])
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 147])
 def test_a_file_cut_short_is_refused(tmp_path, size):
     path = tmp_path / "t"
-    write_tokens(path, range(10), 10)
-    assert path.stat().st_size == 52
-    changed(path, size=size)
-    said = "expected 52 bytes" if size >= 32 else "expected a token file|bytes"
-    with pytest.raises(ValueError, match=said):
+    save_tokens(path, range(10), 10)
+    whole = path.read_bytes()
+    assert len(whole) == 148
+    path.write_bytes(whole[:size])
+    with pytest.raises((ValueError, EOFError)):
         open_tokens(path)
-
-
-@pytest.mark.parametrize(
-    "at, value",
-    [
-        (0, b"PK\3\4"),
-        (8, struct.pack("<I", 2)),  # version
-        (12, struct.pack("<I", 3)),  # bytes per id
-        (12, struct.pack("<I", 4)),
-        (24, struct.pack("<Q", 9)),  # count
-        (24, struct.pack("<Q", 2**60)),
-    ],
-)
-def test_a_changed_header_is_refused(tmp_path, at, value):
-    path = tmp_path / "t"
-    write_tokens(path, range(10), 10)
-    changed(path, at=at, value=value)
-    with pytest.raises(ValueError, match="t: expected"):
-        open_tokens(path)
-
-
-def test_a_text_is_not_a_token_file(tmp_path):
-    (tmp_path / "t").write_text("To be, or not to be, that is the question.")
-    with pytest.raises(ValueError, match="expected a token file of version 1"):
-        open_tokens(tmp_path / "t")
 
 
 # Padding
 
-SPECIAL = {"bos": 20, "eos": 21, "pad": 22}
+SPECIAL = {"bos": 20, "eos": 21, "pad_id": 22}
 
 
 def test_padding_fills_the_rectangle():
-    x, targets, mask = pad_batch([[1, 2], []], **SPECIAL, block_size=3)
+    x, targets, mask = pad_batch([[1, 2], []], **SPECIAL)
     assert x.tolist() == [[20, 1, 2], [20, 22, 22]]
     assert targets.tolist() == [[1, 2, 21], [21, -100, -100]]
     assert mask.tolist() == [[True] * 3, [True, False, False]]
@@ -494,7 +418,7 @@ class Recurrent(torch.nn.Module):
 @settings(max_examples=40, deadline=None)
 def test_the_padded_loss_is_the_unpadded_loss(sequences):
     model = Recurrent().double()
-    x, targets, mask = pad_batch(sequences, **SPECIAL, block_size=7)
+    x, targets, mask = pad_batch(sequences, **SPECIAL)
     padded = cross_entropy(model(x).flatten(0, 1), targets.flatten())
     total, n = 0.0, 0
     for ids in sequences:
@@ -506,9 +430,11 @@ def test_the_padded_loss_is_the_unpadded_loss(sequences):
     assert mask.sum() == n and torch.equal(mask, targets != -100)
 
 
-def test_sequences_longer_than_the_block_and_empty_batches():
-    pad_batch([[1, 2, 3]], **SPECIAL, block_size=4)
-    with pytest.raises(ValueError, match="at most 2 tokens.*longest of 3"):
-        pad_batch([[1], [1, 2, 3]], **SPECIAL, block_size=3)
-    with pytest.raises(ValueError, match="one or more sequences.*got 0"):
-        pad_batch([], **SPECIAL, block_size=3)
+@given(st.lists(st.lists(st.integers(0, 19)), min_size=1), st.booleans())
+def test_the_mask_finds_the_rows_again(rows, left):
+    ids, mask = pad(rows, 22, left=left)
+    assert ids.shape == mask.shape == (len(rows), max(map(len, rows)))
+    assert [i[m].tolist() for i, m in zip(ids, mask, strict=True)] == rows
+    assert (ids[~mask] == 22).all()
+    edge = mask if left else mask.flip(1)
+    assert (edge[:, :-1] <= edge[:, 1:]).all(), "padding is on one side"

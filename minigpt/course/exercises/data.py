@@ -176,24 +176,25 @@ def check_tokens(t):
     ]:
         given = f"three ids, n_vocab {n_vocab:,}"
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "ids.tokens"
+            path = Path(folder) / "ids.npy"
             t.call(
                 t.answer, path, [5, n_vocab - 1, 0], n_vocab, given=given,
                 errors={
-                    "not understood": "width is in bytes, 2 or 4, not in bits",
-                    "UnboundLocalError": "width has no value for this size",
+                    "Cannot interpret": "dtype is a type of NumPy's: np.uint16 "
+                    "or np.uint32",
+                    "UnboundLocalError": "dtype has no value for this size",
                 },
             )  # fmt: skip
-            size = (path.stat().st_size - 32) / 3
+            size = np.load(path).itemsize
         expected = f"{width} bytes per id"
         cause = {
             (2, 4): "four bytes where two are enough: the file is twice as "
             "large as it needs to be",
             (4, 2): "the largest id does not fit into two bytes and would "
             "come back as another one",
-            (2, 1): "one byte holds ids to 255; open_tokens reads 2 or 4",
+            (2, 1): "one byte holds ids to 255",
             (2, 8): "eight bytes per id: 2 or 4 are asked for",
-        }.get((width, int(size)), f"{size:g} bytes per id")
+        }.get((width, size), f"{size} bytes per id")
         if width == 2 and size == 4 and n_vocab == 65_536:
             cause = (
                 "off by one: 65,536 tokens have ids 0 to 65,535, which two "
@@ -202,13 +203,13 @@ def check_tokens(t):
         if width == 2 and size == 4 and n_vocab == 50_257:
             cause = "two bytes hold ids to 65,535, not to 32,767: no sign"
         t.true(size == width, holds, cause, given=given, expected=expected,
-               got=f"{size:g} bytes per id")  # fmt: skip
+               got=f"{size} bytes per id")  # fmt: skip
 
 
 def check_pad(t):
     add = 0 if t.seed == 1 else 10 * (1 + t.seed % 50)
     texts = [[1 + add, 2 + add, 3 + add], [4 + add]]
-    given = f"pad_batch({texts}, bos=7, eos=8, pad=9)"
+    given = f"pad_batch({texts}, bos=7, eos=8, pad_id=9)"
 
     def rows(lists):
         """The table, with the ids 1 to 4 moved as in the texts."""
@@ -218,13 +219,15 @@ def check_pad(t):
         )  # fmt: skip
 
     x, targets, mask = t.call(
-        t.answer, texts, bos=7, eos=8, pad=9, block_size=8,
+        t.answer, texts, bos=7, eos=8, pad_id=9,
         given=given,
         errors={
-            "expanded size": "a row is one longer than its place: x leaves "
-            "out the last token, targets the first",
-            "list": "a list cannot be assigned into a tensor: torch.tensor "
-            "makes one of it",
+            "unpack": "pad gives two things, the ids and their mask",
+            "'mask' is not defined": "pad also gives the mask: x, mask = …",
+            "concatenate": "a special token is a number, not a list: "
+            "[bos, *ids]",
+            "dtype=torch.int64": "each row must be a list of ids: "
+            "[bos, *ids] for ids in sequences",
         },
     )  # fmt: skip
     t.same(
@@ -233,15 +236,20 @@ def check_pad(t):
         "x begins with <bos> and ends before <eos>, then padding",
         given=f"{given}, x",
         mistakes={
-            "x is what comes next: the input begins with <bos>, row[:-1]": rows(
+            "x is what comes next: the input begins with <bos>": rows(
                 [[1, 2, 3, 8], [4, 8, 9, 9]]
             ),
-            "the padding stands on the left: fill from place 0": rows(
+            "x misses <bos>: the first token is predicted from something": (
+                rows([[1, 2, 3], [4, 9, 9]])
+            ),
+            "the input ends with <eos>, but nothing comes after it": rows(
+                [[7, 1, 2, 3, 8], [7, 4, 8, 9, 9]]
+            ),
+            "the padding is on the left: fill up on the right": rows(
                 [[7, 1, 2, 3], [9, 9, 7, 4]]
             ),
-            "x was not filled": rows([[9] * 4, [9] * 4]),
-            "every row holds the same: x[b, …] fills one row": rows(
-                [[7, 4, 2, 3], [7, 4, 2, 3]]
+            "x is filled up with -100, which is no token: with pad_id": rows(
+                [[7, 1, 2, 3], [7, 4, -100, -100]]
             ),
         },
     )
@@ -251,16 +259,13 @@ def check_pad(t):
         "targets are the next tokens, end with <eos>, and -100 on padding",
         given=f"{given}, targets",
         mistakes={
-            "the targets are the inputs: shift by one, row[1:]": rows(
+            "the targets are the inputs: they begin one token later": rows(
                 [[7, 1, 2, 3], [7, 4, -100, -100]]
             ),
-            "the targets were not filled: -100 everywhere teaches nothing": (
-                rows([[-100] * 4] * 2)
-            ),
             "the targets miss <eos>: the model would never learn to stop": rows(
-                [[1, 2, 3, -100], [4, -100, -100, -100]]
+                [[1, 2, 3], [4, -100, -100]]
             ),
-            "padding has a target: the loss would count it": rows(
+            "padding has a target: the model would be graded on it": rows(
                 [[1, 2, 3, 8], [4, 8, 9, 9]]
             ),
         },
@@ -273,8 +278,8 @@ def check_pad(t):
     )
 
 
-X = "x[b, :n] = torch.tensor(row[:-1])\n"
-Y = "targets[b, :n] = torch.tensor(row[1:])"
+X = "x, mask = pad([[bos, *ids] for ids in sequences], pad_id)\n"
+Y = "targets, _ = pad([[*ids, eos] for ids in sequences], -100)"
 AT = "at = starts + torch.arange(block_size)"
 
 EXERCISES = [
@@ -353,20 +358,27 @@ EXERCISES = [
     ),
     Exercise(
         "data.tokens",
-        "write_tokens",
+        "save_tokens",
         check_tokens,
         (
             "How many different ids can two bytes, 16 bits, tell apart?",
-            "2**16 = 65,536 of them, from 0 to 65,535. More need 4 bytes.",
+            "2**16 = 65,536 of them, from 0 to 65,535. More need np.uint32.",
         ),
-        right=("width = 4 if n_vocab - 1 > 0xFFFF else 2",),
+        right=("dtype = np.uint32 if n_vocab - 1 > 0xFFFF else np.uint16",),
         wrong=(
-            ("width = 2 if n_vocab < 2**16 else 4", "off by one"),
-            ("width = 2", "come back as another"),
-            ("width = 4", "twice as large"),
-            ("width = 16 if n_vocab <= 2**16 else 32", "not in bits"),
-            ("width = 2 if n_vocab <= 2**15 else 4", "no sign"),
-            ("width = 1 if n_vocab <= 2**8 else 2", "one byte holds"),
+            (
+                "dtype = np.uint16 if n_vocab < 2**16 else np.uint32",
+                "off by one",
+            ),
+            ("dtype = np.uint16", "come back as another"),
+            ("dtype = np.uint32", "twice as large"),
+            ("dtype = 16 if n_vocab <= 2**16 else 32", "a type of NumPy's"),
+            (
+                "dtype = np.uint16 if n_vocab <= 2**15 else np.uint32",
+                "no sign",
+            ),
+            ("dtype = np.uint8 if n_vocab <= 2**8 else np.uint16", "one byte"),
+            ("dtype = np.int64", "eight bytes"),
         ),
     ),
     Exercise(
@@ -374,26 +386,29 @@ EXERCISES = [
         "pad_batch",
         check_pad,
         (
-            "row is <bos> … <eos>. The input is all but its last token; what "
-            "should be predicted at each place is the token after it.",
-            "x[b, :n] takes row[:-1], targets[b, :n] takes row[1:], each made "
-            "a tensor.",
+            "Write one row by hand: the input begins with <bos>, and below "
+            "each of its tokens is the one that comes next.",
+            "The rows of x are [bos, *ids], those of targets [*ids, eos]. "
+            "pad gives the ids and the mask.",
         ),
         right=(
-            "row = torch.tensor(row)\nx[b, :n] = row[:n]\n"
-            "targets[b, :n] = row[1 : n + 1]",
+            "rows = [[bos, *ids, eos] for ids in sequences]\n"
+            "x, mask = pad([row[:-1] for row in rows], pad_id)\n"
+            "targets = pad([row[1:] for row in rows], -100)[0]",
         ),
         wrong=(
-            (X + "targets[b, :n] = torch.tensor(row[:-1])", "are the inputs"),
-            ("x[b, :n] = torch.tensor(row[1:])\n" + Y, "is what comes next"),
-            (X, "were not filled"),
-            ("x[b, -n:] = torch.tensor(row[:-1])\n" + Y, "on the left"),
-            ("x[b] = torch.tensor(row)\n" + Y, "one longer"),
-            ("x[:, :n] = torch.tensor(row[:-1])\n" + Y, "every row holds"),
+            (X + Y.replace("[*ids, eos]", "[bos, *ids]"), "are the inputs"),
             (
-                X + "targets[b, : n - 1] = torch.tensor(row[1:-1])",
-                "miss <eos>",
+                X.replace("[bos, *ids]", "[*ids, eos]") + Y,
+                "is what comes next",
             ),
+            (X.replace("[bos, *ids]", "ids") + Y, "misses <bos>"),
+            (X.replace("*ids]", "*ids, eos]") + Y, "ends with <eos>"),
+            (X.replace("pad_id", "pad_id, left=True") + Y, "on the left"),
+            (X.replace("pad_id", "-100") + Y, "is no token"),
+            (X + Y.replace("[*ids, eos]", "ids"), "miss <eos>"),
+            (X + Y.replace("-100", "pad_id"), "padding has a target"),
+            (X.replace("x, mask", "x") + Y, "also gives the mask"),
         ),
     ),
     Question(
@@ -414,16 +429,16 @@ EXERCISES = [
     ),
     Question(
         "data.break-shift",
-        0,
+        1,
         "the answer is the last token of the input, so a model only has to "
-        "copy: the loss goes to 0 and nothing was learned",
+        "copy: every prediction is right and nothing was learned",
         (
             "What would the model have to find out to be right every time?",
             "The target at each place would be the very token it sees there.",
         ),
         wrong={
-            1: "not even that: the target can be read off the input",
-            4.66: "that is the loss of a model without an opinion, ln 106",
+            0: "the target can be read off the input: that is always possible",
+            0.5: "nothing is left to chance: the target is in the input",
         },
         within=0.01,
     ),

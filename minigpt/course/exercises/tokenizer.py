@@ -92,7 +92,7 @@ def check_merge(t):
 
     errors = {
         "IndexError": "it reads past the end of the word: at the last place "
-        "there is no right neighbour",
+        "there is no right neighbor",
         "sequence item 0": "it joins text only: the parts of a word can be "
         "bytes, which pair[0] + pair[1] joins too",
     }
@@ -108,10 +108,10 @@ def check_merge(t):
             "only merged pairs are kept: what does not match is copied": (
                 "th",
             ),
-            "nothing was merged: are both neighbours compared with the pair, "
+            "nothing was merged: are both neighbors compared with the pair, "
             "tuple with tuple?": ("t", "h", "a", "t"),
             "a part was merged because it equals the first of the pair: its "
-            "neighbour must equal the second": ("th", "th"),
+            "neighbor must equal the second": ("th", "th"),
             "the word is empty: what is kept must be appended to merged": (),
         },
     )  # fmt: skip
@@ -196,9 +196,9 @@ def replay(chunk, ranks, *, link=True, forget=True, left=True, right=True):
     heap = []
 
     def offer(i):
-        if i >= 0 and (j := after[after[i]]):
-            if chunk[i:j] in ranks:
-                heap.append((ranks[chunk[i:j]], i, j))
+        j = after[after[i]]
+        if i >= 0 and chunk[i:j] in ranks:
+            heap.append((ranks[chunk[i:j]], i, j))
 
     for i in range(stop):
         offer(i)
@@ -216,11 +216,7 @@ def replay(chunk, ranks, *, link=True, forget=True, left=True, right=True):
                 offer(before[i])
             if right:
                 offer(i)
-    ids, i = [], 0
-    while i < stop:
-        ids.append(ranks[chunk[i : after[i]]])
-        i = after[i]
-    return ids
+    return [ranks[chunk[i:j]] for i, j in enumerate(after) if j > 0]
 
 
 RANKS = {bytes([b]): b for b in range(256)}
@@ -243,12 +239,12 @@ def check_encode(t):
         (b"abcde", "a part that was merged away is not merged again"),
         (b"the wxy abcde the qqqq", "a longer chunk"),
     ]:
-        given = f"merge_bytes({chunk}, ranks)"
+        given = f"encode_chunk({chunk}, ranks)"
         got = t.call(t.answer, chunk, RANKS, given=given, errors=errors)
         mistakes = {
             "after a merge the part and what follows it are a new pair: "
             "offer(i)": lambda c=chunk: replay(c, RANKS, right=False),
-            "the part behind must know that its left neighbour begins at i "
+            "the part behind must know that its left neighbor begins at i "
             "now: before[j]": lambda c=chunk: replay(c, RANKS, link=False),
             "the place in the middle is no part any more, and a pair on the "
             "heap still uses it: after[middle] = -1": lambda c=chunk: replay(
@@ -470,14 +466,14 @@ EXERCISES = [
     ),
     Exercise(
         "tokenizer.encode",
-        "merge_bytes",
+        "encode_chunk",
         check_encode,
         (
             "Draw the parts of `the` as a chain: which numbers change when "
             "the part at i swallows the part at middle? And which two pairs "
             "are new?",
             "The part at i ends at j now, the part at j has its left "
-            "neighbour at i, and middle is no part (-1). New pairs begin at "
+            "neighbor at i, and middle is no part (-1). New pairs begin at "
             "before[i] and at i.",
         ),
         right=(
