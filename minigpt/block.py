@@ -23,17 +23,7 @@ class MLP(nn.Module):
     def forward(self, x):
         """(..., C) -> (..., C)."""
         hidden = self.activation(self.fc(x))  # (..., 4C)
-        return self.dropout(self.proj(hidden))
-
-
-def standardize(x, eps=1e-5):
-    """(..., C) -> (..., C): mean 0 and variance 1 over each token's channels.
-
-    Source: Ba, Kiros and Hinton 2016, equation 3 (with eps under the root).
-    """
-    mean = x.mean(-1, keepdim=True)
-    variance = (x - mean).square().mean(-1, keepdim=True)  # over C, not C - 1
-    return (x - mean) / (variance + eps).sqrt()
+        return self.dropout(self.proj(hidden))  # (..., C)
 
 
 class LayerNorm(nn.Module):
@@ -50,9 +40,7 @@ class LayerNorm(nn.Module):
 
     def forward(self, x):
         """(..., C) -> (..., C), in one fused pass over memory."""
-        return F.layer_norm(
-            x, self.weight.shape, self.weight, self.bias, self.eps
-        )
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
 
 class Block(nn.Module):
@@ -65,8 +53,7 @@ class Block(nn.Module):
     def __init__(self, norm1, attention, norm2, mlp, *, order="pre"):
         super().__init__()
         self.norm1, self.attention = norm1, attention
-        self.norm2, self.mlp = norm2, mlp
-        self.order = order
+        self.norm2, self.mlp, self.order = norm2, mlp, order
 
     def forward(self, x, *, mask=None, cache=None, record=None):
         """(B, T, C) -> (B, T, C); the options are those of attention."""

@@ -8,10 +8,7 @@ from minigpt.attention import attention
 
 
 def split_heads(x, n_head):
-    """(B, T, C) -> (B, H, T, D): give each head its own channels.
-
-    The first D = C / H channels go to head 0, the next D to head 1, and so on.
-    """
+    """(B, T, C) -> (B, H, T, D): each head gets the next D = C / H channels."""
     B, T, C = x.shape
     return x.view(B, T, n_head, C // n_head).transpose(1, 2)
 
@@ -41,23 +38,23 @@ class MultiHeadAttention(nn.Module):
 
         `start` is the position of the first token; the heads here ignore it.
         """
-        q, k, v = self.qkv(x).chunk(3, dim=-1)  # (B, T, C)
-        return tuple(split_heads(y, self.n_head) for y in (q, k, v))
+        parts = self.qkv(x).chunk(3, dim=-1)  # (B, T, C) each
+        return tuple(split_heads(part, self.n_head) for part in parts)
 
     def attend(self, q, k, v, mask, record):
-        """Keys and values meet queries: (B, H, T, D)."""
+        """Queries meet keys and values: (B, H, T, D)."""
         return attention(q, k, v, mask, record)
 
     def forward(self, x, *, mask=None, cache=None, record=None):
         """(B, T, C) -> (B, T, C).
 
         `mask` (..., T, S) is True where attention is allowed; without one,
-        every token sees every other. `cache` supplies the keys and values of
-        earlier tokens and stores the new ones. `record`, a list, receives the
-        weights (B, H, T, S).
+        every token sees every other. `cache` adds the keys and values of
+        earlier tokens. `record`, a list, receives the weights (B, H, T, S).
         """
         q, k, v = self.heads(x, cache.offset if cache else 0)
         if cache is not None:
             k, v = cache.update(k, v)  # (B, H, S, D)
         y = self.attend(q, k, v, mask, record)  # (B, H, T, D)
-        return self.dropout(self.proj(join_heads(y)))
+        y = self.proj(join_heads(y))  # (B, T, C)
+        return self.dropout(y)

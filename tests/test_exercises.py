@@ -217,7 +217,7 @@ def test_each_wrong_answer_gets_its_own_message(exercise, proven):
 def test_a_missing_return_is_named_also_where_the_next_blank_is_open():
     exercise = exercises.find("block.pre")
     answer = (
-        "x = x + self.attention(self.norm1(x), **keys)\n"
+        "x = x + self.attention(self.norm1(x), **options)\n"
         "x = x + self.mlp(self.norm2(x))"
     )
     open_ = 'raise NotImplementedError("block.post: your turn")'

@@ -10,19 +10,17 @@ from minigpt.course.exercises import Exercise, Question
 def check_mlp(t):
     torch.manual_seed(t.seed)
     x = 2 * torch.randn(2, 3, 4)
-    for kind, act, holds in [
-        ("gelu", F.gelu, "expand, activate, contract"),
-        ("relu", F.relu, "with the activation that was asked for"),
+    errors = {
+        "mat1 and mat2": "the layers are in the wrong order: fc goes from C to "
+        "4C, proj back",
+    }
+    for act, holds in [
+        (F.gelu, "expand, activate, contract"),
+        (F.relu, "with the activation that was asked for"),
     ]:
-        given = f'MLP(4, activation="{kind}") on x (2, 3, 4)'
-        m = t.make(t.answer, 4, activation=kind, given=given).eval()
-        got = t.call(
-            m, x, given=given,
-            errors={
-                "mat1 and mat2": "the layers are in the wrong order: fc goes "
-                "from C to 4C, proj back",
-            },
-        )  # fmt: skip
+        given = f"MLP(4, activation=F.{act.__name__}) on x (2, 3, 4)"
+        m = t.make(t.answer, 4, activation=act, given=given).eval()
+        got = t.call(m, x, given=given, errors=errors)
         t.same(
             got,
             m.proj(act(m.fc(x))),
@@ -44,75 +42,90 @@ def check_mlp(t):
                 "ReLU whatever was asked for: use self.activation": m.proj(
                     F.relu(m.fc(x))
                 ),
-                "x went through unchanged": x,
             },
         )
-
-
-def check_standardize(t):
-    x = torch.tensor([[[1.0, 2.0, 6.0], [4.0, 4.0, 7.0]]])
-    given = "x = [[[1, 2, 6], [4, 4, 7]]], eps = 0.5"
-    errors = {
-        "must match the size": "the mean must keep its dimension to be "
-        "subtracted: keepdim=True",
-        "unexpected keyword": "a function was given a word that it does not "
-        "know",
-    }
-    got = t.call(t.answer, x, 0.5, given=given, errors=errors)
-    mean = x.mean(-1, keepdim=True)
-    var = x.var(-1, keepdim=True, correction=0)
-    other, spread = x.mean(-2, True), x.var(-2, correction=0, keepdim=True)
+    given = "MLP(4, dropout=1.0), which drops everything while training"
+    m = t.make(t.answer, 4, dropout=1.0, given=given)
+    got = t.make(m, x, given=given)
     t.same(
         got,
-        (x - mean) / (var + 0.5).sqrt(),
-        "mean 0, variance 1, eps under the root",
+        torch.zeros_like(x),
+        "and dropout comes last",
         given=given,
         mistakes={
-            "the variance is divided by C - 1, as torch.var does by itself: "
-            "correction=0": (x - mean) / (x.var(-1, keepdim=True) + 0.5).sqrt(),
-            "eps is added to the standard deviation: it belongs under the "
-            "root": (x - mean) / (var.sqrt() + 0.5),
-            "it is divided by the variance: take the root": (x - mean)
-            / (var + 0.5),
-            "eps is missing": (x - mean) / var.sqrt(),
-            "it is taken over the tokens: each token stands alone, dim=-1": (
-                (x - other) / (spread + 0.5).sqrt()
+            "dropout is missing: the result goes through self.dropout": (
+                m.proj(F.gelu(m.fc(x)))
             ),
-            "it is taken over everything at once: each token stands alone, "
-            "dim=-1": (x - x.mean()) / (x.var(correction=0) + 0.5).sqrt(),
-            "the mean was not subtracted": x / (var + 0.5).sqrt(),
-            "torch.std divides by C - 1, and eps belongs under the root": (
-                (x - mean) / (x.std(-1, keepdim=True) + 0.5)
-            ),
+            "dropout comes last, after proj": m.proj(torch.zeros(2, 3, 16)),
         },
     )
 
 
 def check_layer_norm(t):
-    given = "LayerNorm(3, eps=0.5), weight [1, 2, 3], bias [0, 1, -1]"
-    m = t.make(t.answer, 3, eps=0.5, given=given)
-    w, b = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 1.0, -1.0])
-    with torch.no_grad():
-        m.weight.copy_(w)
-        m.bias.copy_(b)
     x = torch.tensor([[1.0, 2.0, 6.0], [4.0, 4.0, 7.0]])
+    w, b = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 1.0, -1.0])
     errors = {
         "NoneType": "without a bias self.bias is None, which cannot be added",
         "normalized_shape": "F.layer_norm wants the shape of what it averages "
         "over, x.shape[-1:]",
+        "must match the size": "the mean must keep its dimension to be "
+        "subtracted: keepdim=True",
+        "name 'standardize' is not defined": "standardize is not part of the "
+        "module: write its lines here",
     }
+    given = "LayerNorm(3, eps=0.5), x = [[1, 2, 6], [4, 4, 7]]"
+    m = t.make(t.answer, 3, eps=0.5, given=given)
     got = t.call(m, x, given=given, errors=errors)
+
+    def norm(dim=-1, correction=0):
+        centered = x - x.mean(dim, keepdim=True)
+        var = x.var(dim, keepdim=True, correction=correction)
+        return centered / (var + 0.5).sqrt()
+
     flat = F.layer_norm(x, (3,), None, None, 0.5)
+    centered = x - x.mean(-1, keepdim=True)
+    var = x.var(-1, keepdim=True, correction=0)
+    t.same(
+        got,
+        flat,
+        "mean 0, variance 1, eps under the root",
+        given=given,
+        mistakes={
+            "the variance is divided by C - 1, as torch.var does by itself: "
+            "correction=0": norm(correction=1),
+            "eps is added to the standard deviation: it belongs under the "
+            "root": centered / (var.sqrt() + 0.5),
+            "it is divided by the variance: take the root": (
+                centered / (var + 0.5)
+            ),
+            "eps is missing, or it is the default and not self.eps": (
+                F.layer_norm(x, (3,))
+            ),
+            "it is taken over the tokens: each token by itself, dim=-1": norm(
+                dim=0
+            ),
+            "it is taken over everything at once: each token by itself, "
+            "dim=-1": (x - x.mean()) / (x.var(correction=0) + 0.5).sqrt(),
+            "the mean was not subtracted": x / (var + 0.5).sqrt(),
+            "torch.std divides by C - 1, and eps belongs under the root": (
+                centered / (x.std(-1, keepdim=True) + 0.5)
+            ),
+        },
+    )
+    given += ", weight [1, 2, 3], bias [0, 1, -1]"
+    with torch.no_grad():
+        m.weight.copy_(w)
+        m.bias.copy_(b)
+    got = t.call(m, x, given=given, errors=errors)
     t.same(
         got,
         flat * w + b,
-        "standardised, scaled, shifted",
+        "scaled and shifted",
         given=given,
         mistakes={
             "scale and shift are missing": flat,
             "the shift is missing: the bias": flat * w,
             "the scale is missing: the weight": flat + b,
-            "eps is the default, not self.eps": F.layer_norm(x, (3,), w, b),
             "shifted before it was scaled": (flat + b) * w,
         },
     )
@@ -127,10 +140,10 @@ class Part(nn.Module):
 
     def __init__(self, function):
         super().__init__()
-        self.function, self.keys = function, None
+        self.function, self.options = function, None
 
-    def forward(self, x, **keys):
-        self.keys = keys
+    def forward(self, x, **options):
+        self.options = options
         return self.function(x)
 
 
@@ -145,8 +158,8 @@ def parts():
 
 
 NO_RETURN = (
-    "the result is not returned: without `return` the lines of post-norm go "
-    "on with it"
+    "the result is not returned: without `return` the lines of post-norm "
+    "continue with it"
 )
 
 
@@ -158,7 +171,7 @@ def run_block(t, order, mistakes, holds):
     given = f'Block(norm1, attention, norm2, mlp, order="{order}")'
     errors = {
         "unexpected keyword": "only attention takes mask, cache and record",
-        "takes": "attention is called with x and **keys",
+        "takes": "attention is called with x and **options",
         "block.post: your turn": NO_RETURN,
     }
     record, mask = [], torch.ones(1, 4, dtype=torch.bool)
@@ -169,7 +182,7 @@ def run_block(t, order, mistakes, holds):
     else:
         y = n1(x + a(x))
         want = n2(y + m(y))
-    a_keys = _keys(t, block, x, mask, record, given)
+    passed = _options(t, block, x, mask, record, given)
     t.same(
         got, want, holds, given=given,
         mistakes={
@@ -177,18 +190,18 @@ def run_block(t, order, mistakes, holds):
         },
     )  # fmt: skip
     t.true(
-        a_keys.get("mask") is mask and a_keys.get("record") is record,
+        passed.get("mask") is mask and passed.get("record") is record,
         "attention gets mask, cache and record",
-        "attention was called without **keys: mask, cache and record must "
+        "attention was called without **options: mask, cache and record must "
         "reach it",
-        given=given, expected="mask and record", got=str(sorted(a_keys)),
+        given=given, expected="mask and record", got=str(sorted(passed)),
     )  # fmt: skip
 
 
-def _keys(t, block, x, mask, record, given):
+def _options(t, block, x, mask, record, given):
     """What attention is called with."""
     t.call(block, x, mask=mask, record=record, given=given)
-    return block.attention.keys or {}
+    return block.attention.options or {}
 
 
 def check_pre(t):
@@ -199,10 +212,10 @@ def check_pre(t):
             "the residual is missing: x + …": lambda x, n, a, o, m: m(
                 o(a(n(x)))
             ),
-            "this is post-norm: in pre-norm what a part reads is normalised": (
+            "this is post-norm: in pre-norm what a part reads is normalized": (
                 lambda x, n, a, o, m: o(n(x + a(x)) + m(n(x + a(x))))
             ),
-            "the norms come after the parts: normalise what a part reads": (
+            "the norms come after the parts: normalize what a part reads": (
                 lambda x, n, a, o, m: _then(x + n(a(x)), lambda y: y + o(m(y)))
             ),
             "the residual is the normed x: it must be x itself": (
@@ -266,117 +279,138 @@ def _then(y, function):
     return function(y)
 
 
+MEAN = "mean = x.mean(-1, keepdim=True)\n"
+VARIANCE = "variance = (x - mean).square().mean(-1, keepdim=True)\n"
+STANDARD = "y = (x - mean) / (variance + self.eps).sqrt()\n"
+END = "return y * self.weight + self.bias"
+
 EXERCISES = [
     Exercise(
         "block.mlp",
         "MLP.forward",
         check_mlp,
         (
-            "fc makes it wide, proj narrow again. What stands between them?",
-            "self.proj(self.activation(self.fc(x))); the result is called x.",
-        ),
-        right=("x = self.fc(x)\nx = self.activation(x)\nx = self.proj(x)",),
-        wrong=(
-            ("x = self.proj(self.fc(x))", "two linear layers are one"),
-            ("x = self.activation(self.proj(self.fc(x)))", "comes last"),
-            (
-                "x = x + self.proj(self.activation(self.fc(x)))",
-                "the block's task",
-            ),
-            ("x = self.activation(self.fc(x))", "4C wide"),
-            ("x = self.proj(F.gelu(self.fc(x)))", "GELU whatever"),
-            ("x = self.fc(self.proj(x))", "wrong order"),
-            ("hidden = self.proj(self.activation(self.fc(x)))", "unchanged"),
-        ),
-    ),
-    Exercise(
-        "block.standardize",
-        "standardize",
-        check_standardize,
-        (
-            "Over the last dimension: subtract the mean, divide by the root "
-            "of the variance plus eps.",
-            "keepdim=True keeps a dimension of size 1, so that the result can "
-            "be subtracted; the variance is the mean of the squares, over C.",
+            "fc makes it wide, proj narrow again. What comes between them?",
+            "self.proj(self.activation(self.fc(x))), and dropout around it.",
         ),
         right=(
-            "variance, mean = torch.var_mean(\n"
-            "    x, -1, correction=0, keepdim=True\n)\n"
-            "return (x - mean) * torch.rsqrt(variance + eps)",
+            "x = self.fc(x)\nx = self.activation(x)\nx = self.proj(x)\n"
+            "return self.dropout(x)",
         ),
         wrong=(
             (
-                "mean = x.mean(-1, keepdim=True)\n"
-                "return (x - mean) / (x.var(-1, keepdim=True) + eps).sqrt()",
-                "as torch.var does",
+                "return self.dropout(self.proj(self.fc(x)))",
+                "two linear layers are one",
             ),
             (
-                "mean = x.mean(-1, keepdim=True)\n"
-                "std = x.var(-1, keepdim=True, correction=0).sqrt()\n"
-                "return (x - mean) / (std + eps)",
-                "added to the standard deviation",
+                "return self.dropout(self.activation(self.proj(self.fc(x))))",
+                "comes last: it",
             ),
             (
-                "mean = x.mean(-1, keepdim=True)\n"
-                "return (x - mean) / (x.std(-1, keepdim=True) + eps)",
-                "torch.std divides",
+                "hidden = self.activation(self.fc(x))\n"
+                "return x + self.dropout(self.proj(hidden))",
+                "the block's task",
+            ),
+            ("return self.dropout(self.activation(self.fc(x)))", "4C wide"),
+            (
+                "return self.dropout(self.proj(F.gelu(self.fc(x))))",
+                "GELU whatever",
+            ),
+            ("return self.dropout(self.fc(self.proj(x)))", "wrong order"),
+            (
+                "return self.proj(self.activation(self.fc(x)))",
+                "dropout is missing",
             ),
             (
-                "mean = x.mean(-2, keepdim=True)\n"
-                "variance = x.var(-2, keepdim=True, correction=0)\n"
-                "return (x - mean) / (variance + eps).sqrt()",
-                "over the tokens",
-            ),
-            (
-                "return (x - x.mean(-1)) / (x.var(-1) + eps).sqrt()",
-                "keepdim",
-            ),
-            (
-                "mean = x.mean(-1, keepdim=True)\n"
-                "variance = x.var(-1, keepdim=True, correction=0)\n"
-                "return (x - mean) / (variance + eps)",
-                "take the root",
-            ),
-            (
-                "return (x - x.mean()) / (x.var(correction=0) + eps).sqrt()",
-                "everything at once",
+                "return self.proj(self.dropout(self.activation(self.fc(x))))",
+                "after proj",
             ),
         ),
-        core=True,
     ),
     Exercise(
         "block.layer_norm",
         "LayerNorm.forward",
         check_layer_norm,
         (
-            "F.layer_norm does all of it; or standardize(x, eps), times weight, "
-            "plus bias.",
-            "F.layer_norm(x, shape, weight, bias, eps): the shape is "
-            "x.shape[-1:], and a bias of None is allowed.",
+            "Over the last dimension: subtract the mean, divide by the root "
+            "of the variance plus eps. keepdim=True keeps a dimension of size "
+            "1, so that the result can be subtracted.",
+            "F.layer_norm(x, shape, weight, bias, eps) does all of it: the "
+            "shape is x.shape[-1:], and a bias of None is allowed.",
         ),
         right=(
-            "y = standardize(x, self.eps) * self.weight\n"
+            "variance, mean = torch.var_mean(\n"
+            "    x, -1, correction=0, keepdim=True\n)\n"
+            "y = (x - mean) * torch.rsqrt(variance + self.eps) * self.weight\n"
             "return y if self.bias is None else y + self.bias",
+            MEAN + VARIANCE + STANDARD + "y = y * self.weight\n"
+            "if self.bias is not None:\n    y = y + self.bias\nreturn y",
         ),
         wrong=(
-            ("return standardize(x, self.eps)", "scale and shift are missing"),
             (
-                "return standardize(x, self.eps) * self.weight",
+                MEAN + "variance = x.var(-1, keepdim=True)\n" + STANDARD + END,
+                "as torch.var does",
+            ),
+            (
+                MEAN
+                + VARIANCE
+                + "y = (x - mean) / (variance.sqrt() + self.eps)\n"
+                + END,
+                "added to the standard deviation",
+            ),
+            (
+                MEAN
+                + "y = (x - mean) / (x.std(-1, keepdim=True) + self.eps)\n"
+                + END,
+                "torch.std divides",
+            ),
+            (
+                (MEAN + VARIANCE).replace("-1", "-2") + STANDARD + END,
+                "over the tokens",
+            ),
+            (
+                "y = (x - x.mean(-1)) / (x.var(-1) + self.eps).sqrt()\n" + END,
+                "keepdim",
+            ),
+            (
+                MEAN
+                + VARIANCE
+                + "y = (x - mean) / (variance + self.eps)\n"
+                + END,
+                "take the root",
+            ),
+            (
+                "y = x - x.mean()\n"
+                "y = y / (x.var(correction=0) + self.eps).sqrt()\n" + END,
+                "everything at once",
+            ),
+            (
+                MEAN + VARIANCE + STANDARD + "return y",
+                "scale and shift are missing",
+            ),
+            (
+                MEAN + VARIANCE + STANDARD + "return y * self.weight",
                 "the shift is missing",
             ),
-            (
-                "return standardize(x, self.eps) * self.weight + self.bias",
-                "is None",
-            ),
+            (MEAN + VARIANCE + STANDARD + END, "is None"),
             (
                 "return F.layer_norm(x, x.shape[-1:], self.weight, self.bias)",
                 "not self.eps",
             ),
             (
-                "return (standardize(x, self.eps) + self.bias) * self.weight",
+                MEAN
+                + VARIANCE
+                + STANDARD
+                + "return (y + self.bias) * self.weight",
                 "before it was scaled",
             ),
+            (
+                "y = standardize(x, self.eps) * self.weight\n"
+                "return y if self.bias is None else y + self.bias",
+                "not part of the module",
+            ),
         ),
+        core=True,
     ),
     Exercise(
         "block.pre",
@@ -386,52 +420,52 @@ EXERCISES = [
             "The stream x is never normed itself: each part reads a normed "
             "copy and adds what it found.",
             "x + attention(norm1(x)), and to that the same with norm2 and the "
-            "MLP; attention gets **keys.",
+            "MLP; attention gets **options.",
         ),
         right=(
-            "found = self.attention(self.norm1(x), **keys)\n"
+            "found = self.attention(self.norm1(x), **options)\n"
             "x = x + found\nfound = self.mlp(self.norm2(x))\n"
             "return x + found",
         ),
         wrong=(
             (
-                "x = self.attention(self.norm1(x), **keys)\n"
+                "x = self.attention(self.norm1(x), **options)\n"
                 "return self.mlp(self.norm2(x))",
                 "residual is missing",
             ),
             (
-                "x = self.norm1(x + self.attention(x, **keys))\n"
+                "x = self.norm1(x + self.attention(x, **options))\n"
                 "return self.norm2(x + self.mlp(x))",
                 "this is post-norm",
             ),
             (
-                "x = self.norm1(x)\nx = x + self.attention(x, **keys)\n"
+                "x = self.norm1(x)\nx = x + self.attention(x, **options)\n"
                 "x = self.norm2(x)\nreturn x + self.mlp(x)",
                 "the normed x",
             ),
             (
                 "return (\n    x\n"
-                "    + self.attention(self.norm1(x), **keys)\n"
+                "    + self.attention(self.norm1(x), **options)\n"
                 "    + self.mlp(self.norm2(x))\n)",
                 "does not see",
             ),
             (
                 "x = x + self.attention(self.norm1(x))\n"
                 "return x + self.mlp(self.norm2(x))",
-                "without **keys",
+                "without **options",
             ),
             (
-                "x = x + self.attention(self.norm1(x), **keys)\n"
+                "x = x + self.attention(self.norm1(x), **options)\n"
                 "x = x + self.mlp(self.norm2(x))",
                 "not returned",
             ),
             (
-                "x = x + self.norm1(self.attention(x, **keys))\n"
+                "x = x + self.norm1(self.attention(x, **options))\n"
                 "return x + self.norm2(self.mlp(x))",
                 "come after",
             ),
             (
-                "x = x + self.attention(self.norm1(x), **keys)\n"
+                "x = x + self.attention(self.norm1(x), **options)\n"
                 "return x + self.mlp(self.norm1(x))",
                 "used twice",
             ),
@@ -444,35 +478,35 @@ EXERCISES = [
         check_post,
         (
             "Here the sum is normed: first add, then norm, twice.",
-            "norm1(x + attention(x, **keys)), then norm2 of that plus its MLP.",
+            "norm1(x + attention(x, **options)), then norm2 of that plus its MLP.",
         ),
         right=(
-            "x = x + self.attention(x, **keys)\nx = self.norm1(x)\n"
+            "x = x + self.attention(x, **options)\nx = self.norm1(x)\n"
             "x = x + self.mlp(x)\nreturn self.norm2(x)",
         ),
         wrong=(
             (
-                "x = x + self.attention(self.norm1(x), **keys)\n"
+                "x = x + self.attention(self.norm1(x), **options)\n"
                 "return x + self.mlp(self.norm2(x))",
                 "this is pre-norm",
             ),
             (
-                "x = x + self.norm1(self.attention(x, **keys))\n"
+                "x = x + self.norm1(self.attention(x, **options))\n"
                 "return x + self.norm2(self.mlp(x))",
                 "not the sum",
             ),
             (
-                "y = self.mlp(self.attention(x, **keys))\n"
+                "y = self.mlp(self.attention(x, **options))\n"
                 "return self.norm2(y + x)",
                 "one residual",
             ),
             (
-                "x = self.norm1(x + self.attention(x, **keys))\n"
+                "x = self.norm1(x + self.attention(x, **options))\n"
                 "return x + self.mlp(x)",
                 "second norm is missing",
             ),
             (
-                "x = self.norm2(x + self.attention(x, **keys))\n"
+                "x = self.norm2(x + self.attention(x, **options))\n"
                 "return self.norm1(x + self.mlp(x))",
                 "exchanged",
             ),
@@ -489,7 +523,7 @@ EXERCISES = [
         ),
         wrong={
             "a": "the parts give 0, but the residual path carries x past them",
-            "c": "the norm stands in front of a part, not on the stream",
+            "c": "the norm comes before a part, not on the stream",
         },
     ),
     Question(

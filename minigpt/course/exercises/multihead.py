@@ -1,6 +1,7 @@
 """Chapter 6: what its exercises expect."""
 
 import torch
+import torch.nn.functional as F
 
 from minigpt.course.exercises import Exercise, Question
 
@@ -30,9 +31,7 @@ def check_split(t):
             "the channels are dealt out in turn: head 0 gets the first D": (
                 x.view(B, T, D, H).permute(0, 3, 1, 2)
             ),
-            "each head got its channels, but they stand in rows: (…, T, D)": (
-                want.mT
-            ),
+            "each head got its channels, but as rows: (..., T, D)": (want.mT),
         },
     )
 
@@ -46,7 +45,7 @@ def check_join(t):
         t.answer, heads, given=given,
         errors={
             "view size is not compatible": "after a transpose the numbers "
-            "stand elsewhere: reshape copies where view cannot",
+            "are not in order: reshape copies where view cannot",
             "is invalid for input": "the sizes do not multiply to B · T · C",
         },
     )  # fmt: skip
@@ -61,7 +60,7 @@ def check_join(t):
             "heads are not joined yet: make H and D one dimension": (
                 heads.transpose(1, 2)
             ),
-            "the heads' channels are interleaved: they stand side by side": (
+            "the heads' channels are interleaved: put them side by side": (
                 heads.permute(0, 2, 3, 1).reshape(B, T, H * D)
             ),
             "the heads were added: put them side by side": heads.sum(1),
@@ -69,53 +68,10 @@ def check_join(t):
     )
 
 
-def attend(m, x, real=None, *, order="qkv", scale=None, by="key", causal=True,
-           cut="chunk"):  # fmt: skip
-    """What the layer gives, with faults that can be chosen."""
-    B, T, C = x.shape
-    H, D = m.n_head, C // m.n_head
-
-    def split(z):
-        return z.reshape(B, T, H, -1).transpose(1, 2)
-
-    y = m.qkv(x)
-    parts = dict(zip("qkv", y.chunk(3, -1), strict=True))
-    if cut == "heads":
-        parts = dict(zip("qkv", split(y).chunk(3, -1), strict=True))
-        q, k, v = parts["q"], parts["k"], parts["v"]
-    elif cut == "view":
-        q, k, v = (z.reshape(B, H, T, D) for z in parts.values())
-    else:
-        q, k, v = (split(parts[name]) for name in order)
-    scale = D**-0.5 if scale is None else scale
-    allowed = torch.ones(T, T, dtype=torch.bool)
-    allowed = allowed.tril() if causal else allowed
-    if real is not None and by == "key":
-        allowed = allowed & real[:, None, None, :]
-    elif real is not None and by == "query":
-        allowed = allowed & real[:, None, :, None]
-    elif real is not None and by == "or":
-        allowed = allowed | real[:, None, None, :]
-    elif real is not None and by == "only":
-        allowed = real[:, None, None, :]
-    scores = (q @ k.mT * scale).masked_fill(~allowed, -1e30)
-    y = (scores.softmax(-1) * allowed) @ v
-    return m.proj(y.transpose(1, 2).reshape(B, T, C))
-
-
-ERRORS = {
-    "mask must broadcast": "the mask has a shape that does not fit the scores "
-    "(B, H, T, S): it needs a dimension for heads and one for queries, "
-    "mask[:, None, None, :]",
-    "must match the size": "the shapes do not fit: q, k, v must be "
-    "(B, H, T, D), scores (B, H, T, S), the mask (B, 1, 1, S)",
-    "Expected size for first two": "k must be turned: k.transpose(-2, -1)",
-    "not enough values to unpack": "q, k and v must each be (B, H, T, D): "
-    "split_heads gives each head its channels",
-    "too many values to unpack": "three things are asked for: q, k, v",
-    "cannot access local variable": "the blank must make every name that the "
-    "next lines use",
-}
+def split(m, x):
+    """(B, T, C) -> (B, H, T, D)."""
+    B, T, _ = x.shape
+    return x.reshape(B, T, m.n_head, -1).transpose(1, 2)
 
 
 def a_layer(t):
@@ -125,91 +81,135 @@ def a_layer(t):
     return layer.eval(), 3 * torch.randn(2, 5, 12)
 
 
-def check_qkv(t):
+def check_heads(t):
     m, x = a_layer(t)
-    given = "12 channels, 3 heads, x (2, 5, 12)"
-    got = t.call(m, x, given=given, errors=ERRORS)
+    given = "12 channels, 3 heads, heads(x) with x (2, 5, 12)"
+    got = t.call(m.heads, x, given=given)
+    got = tuple(got) if isinstance(got, list) else got
+    y = m.qkv(x)
+    q, k, v = (split(m, part) for part in y.chunk(3, -1))
     t.same(
         got,
-        attend(m, x),
+        (q, k, v),
         "queries, keys and values, each split into heads",
         given=given,
         mistakes={
             "the first third of the channels are the queries, then come keys, "
-            "then values: keys and queries are exchanged": lambda: attend(
-                m, x, order="kqv"
-            ),
-            "keys and values are exchanged": lambda: attend(m, x, order="qvk"),
-            "all three are the same": lambda: attend(m, x, order="qqq"),
-            "the heads were cut before the thirds: chunk(3) first, then "
-            "split_heads for each part": lambda: attend(m, x, cut="heads"),
-            "view mixes the tokens: use split_heads": lambda: attend(
-                m, x, cut="view"
-            ),
+            "then values: keys and queries are exchanged": (k, q, v),
+            "keys and values are exchanged": (q, v, k),
+            "all three are the same": (q, q, q),
             "queries and keys are the same: keys are the second third": (
-                lambda: attend(m, x, order="qqv")
+                q, q, v,
+            ),
+            "they are not split into heads: split_heads gives each head its "
+            "channels": y.chunk(3, -1),
+            "the heads were cut before the thirds: chunk(3) first, then "
+            "split_heads for each part": tuple(split(m, y).chunk(3, -1)),
+            "view mixes the tokens: use split_heads": tuple(
+                part.reshape(2, 3, 5, 4) for part in y.chunk(3, -1)
+            ),
+            "this is one tensor with all three: chunk(3, dim=-1) cuts it": (
+                split(m, y)
             ),
         },
-    )
+    )  # fmt: skip
 
 
-def check_mask(t):
-    m, x = a_layer(t)
-    real = torch.tensor([[True] * 5, [False, True, True, True, False]])
-    given = "x (2, 5, 12), the second sequence padded at both ends"
-    got = t.call(m, x, mask=real, given=given, errors=ERRORS)
+def check_attend(t):
+    m, _ = a_layer(t)
+    q, k, v = 2 * torch.randn(3, 2, 3, 5, 4)
+    causal = torch.ones(5, 5).tril().bool()
+    given = "q, k, v (2, 3, 5, 4), a causal mask (5, 5), a record"
+    errors = {
+        "missing 1 required positional": "attention wants q, k and v, the mask "
+        "and the record",
+    }
+    record = []
+    got = t.call(m.attend, q, k, v, causal, None, given=given, errors=errors)
+
+    def blend(q, k, v, mask=causal):
+        return F.scaled_dot_product_attention(q, k, v, mask)
+
+    want = blend(q, k, v)
     t.same(
         got,
-        attend(m, x, real),
-        "no head reads padding, and what can read nothing gets zeros",
+        want,
+        "every head blends the values that the mask allows",
         given=given,
         mistakes={
-            "the mask stops the queries: it must stop the keys, the last "
-            "dimension": lambda: attend(m, x, real, by="query"),
-            "with | the future of real tokens is seen: both must allow": (
-                lambda: attend(m, x, real, by="or")
+            "the future is seen: attention must get the mask": blend(
+                q, k, v, None
             ),
-            "the padding mask replaced the causal one: both must allow": (
-                lambda: attend(m, x, real, by="only")
+            "queries and keys are exchanged": blend(k, q, v),
+            "keys and values are exchanged": blend(q, v, k),
+            "the heads are joined too early: that is the task of forward": (
+                want.transpose(1, 2).reshape(2, 5, 12)
             ),
-            "padding is read: the mask has no effect": lambda: attend(m, x),
+            "these are the weights: blend the values with them": (
+                lambda: blend(q, k, torch.eye(5).expand(2, 3, 5, 5))
+            ),
         },
     )
+    given = "the same with record = []"
+    t.make(m.attend, q, k, v, causal, record, given=given)
+    t.true(
+        len(record) == 1 and record[0].shape == (2, 3, 5, 5),
+        "and a record receives the weights",
+        "the record stays empty: attention must get it",
+        given=given, expected="one tensor (2, 3, 5, 5)", got=record,
+    )  # fmt: skip
 
 
-def check_weights(t):
+def check_forward(t):
     m, x = a_layer(t)
-    given = "12 channels, 3 heads, x (2, 5, 12)"
-    got = t.call(m, x, given=given, errors=ERRORS)
-    C, D = 12, 4
+    causal = torch.ones(5, 5).tril().bool()
+    given = "12 channels, 3 heads, x (2, 5, 12), a causal mask (5, 5)"
+    errors = {
+        "mat1 and mat2": "the projection takes (B, T, C): put the heads side "
+        "by side first, with join_heads",
+        "missing 2 required positional": "attend takes q, k, v, mask, record",
+        "missing 1 required positional": "attend takes q, k, v, mask, record",
+        "cannot access local variable": "the blank must make y",
+    }
+    got = t.call(m, x, mask=causal, given=given, errors=errors)
+
+    def blend(mask):
+        q, k, v = (split(m, part) for part in m.qkv(x).chunk(3, -1))
+        return F.scaled_dot_product_attention(q, k, v, mask)
+
+    def join(heads):
+        return heads.transpose(1, 2).reshape(2, 5, 12)
+
+    heads = blend(causal)
     t.same(
         got,
-        attend(m, x),
-        "scaled, masked, softmax: rows of weights",
+        m.proj(join(heads)),
+        "the heads attend, are joined and projected",
         given=given,
         mistakes={
-            "the scores are not scaled: by head_dim**-0.5": lambda: attend(
-                m, x, scale=1.0
+            "the output projection is missing: self.proj": join(heads),
+            "the future is seen: attend must get the mask": lambda: m.proj(
+                join(blend(None))
             ),
-            "the scale is n_embd**-0.5: it must be that of one head, "
-            "q.size(-1)**-0.5": lambda: attend(m, x, scale=C**-0.5),
-            "the scores are divided by head_dim, not by its root": lambda: (
-                attend(m, x, scale=1 / D)
+            "the heads are not joined: join_heads": heads,
+            "reshape alone mixes the tokens: use join_heads": lambda: m.proj(
+                heads.reshape(2, 5, 12)
             ),
-            "the future is seen: use masked_softmax with allowed": lambda: (
-                attend(m, x, causal=False)
+            "these are the values, nobody attended": lambda: m.proj(
+                m.qkv(x).chunk(3, -1)[2]
             ),
-            "the scores are multiplied by the root of head_dim: divide": (
-                lambda: attend(m, x, scale=D**0.5)
-            ),
-            "q and k are both scaled by the root: once is enough, or each by "
-            "the fourth root": lambda: attend(m, x, scale=1 / D),
+            "y is still x: it must be what attention gives": x,
         },
     )
+    record, given = [], given + ", record = []"
+    t.make(m, x, mask=causal, record=record, given=given, errors=errors)
+    t.true(
+        len(record) == 1 and record[0].shape == (2, 3, 5, 5),
+        "and a record receives the weights",
+        "the record stays empty: attend must get it",
+        given=given, expected="one tensor (2, 3, 5, 5)", got=record,
+    )  # fmt: skip
 
-
-PART = "q, k, v = (\n    split_heads(part, self.n_head)\n    for part in {}\n)"
-SOFT = "\nweights = masked_softmax(scores, allowed)"
 
 EXERCISES = [
     Exercise(
@@ -222,7 +222,7 @@ EXERCISES = [
             "x.view(B, T, n_head, C // n_head), then transpose(1, 2).",
         ),
         right=(
-            "return torch.stack(x.chunk(n_head, -1), 1)",
+            "return x.unflatten(-1, (n_head, -1)).transpose(1, 2)",
             "return x.view(B, T, n_head, -1).permute(0, 2, 1, 3)",
         ),
         wrong=(
@@ -247,7 +247,7 @@ EXERCISES = [
             "Go the way of split_heads backwards.",
             "transpose(1, 2) gives (B, T, H, D); reshape joins the last two.",
         ),
-        right=("return torch.cat(x.unbind(1), -1)",),
+        right=("return x.permute(0, 2, 1, 3).flatten(2)",),
         wrong=(
             ("return x.reshape(B, T, H * D)", "other tokens together"),
             ("return x.transpose(1, 2)", "not joined yet"),
@@ -259,9 +259,9 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        "multihead.qkv",
-        "MultiHeadAttention.forward",
-        check_qkv,
+        "multihead.heads",
+        "MultiHeadAttention.heads",
+        check_heads,
         (
             "self.qkv(x) holds queries, keys and values side by side: "
             "(B, T, 3C).",
@@ -271,90 +271,94 @@ EXERCISES = [
             "q, k, v = self.qkv(x).split(x.size(-1), dim=-1)\n"
             "q = split_heads(q, self.n_head)\n"
             "k = split_heads(k, self.n_head)\n"
-            "v = split_heads(v, self.n_head)",
+            "v = split_heads(v, self.n_head)\n"
+            "return q, k, v",
+            "parts = self.qkv(x).chunk(3, dim=-1)\n"
+            "return [split_heads(part, self.n_head) for part in parts]",
         ),
         wrong=(
+            ("return self.qkv(x).chunk(3, dim=-1)", "not split into heads"),
             (
-                "q, k, v = self.qkv(x).chunk(3, dim=-1)",
-                "split_heads gives each",
-            ),
-            (
-                PART.format("self.qkv(x).chunk(3, dim=-1)").replace(
-                    "q, k, v", "k, q, v"
-                ),
+                "k, q, v = self.qkv(x).chunk(3, dim=-1)\n"
+                "return tuple(split_heads(y, self.n_head) for y in (q, k, v))",
                 "keys and queries are exchanged",
             ),
             (
-                "q, k, v = split_heads(self.qkv(x), self.n_head)"
-                ".chunk(3, dim=-1)",
+                "y = split_heads(self.qkv(x), self.n_head)\n"
+                "return y.chunk(3, dim=-1)",
                 "before the thirds",
             ),
             (
-                "B, T, C = x.shape\nq, k, v = (\n    part.reshape(B, "
+                "B, T, C = x.shape\nreturn tuple(\n    part.reshape(B, "
                 "self.n_head, T, C // self.n_head)\n"
                 "    for part in self.qkv(x).chunk(3, dim=-1)\n)",
                 "view mixes",
             ),
             (
-                "q = k = v = split_heads(self.qkv(x).chunk(3, dim=-1)[0], "
-                "self.n_head)",
+                "q = split_heads(self.qkv(x).chunk(3, dim=-1)[0], "
+                "self.n_head)\nreturn q, q, q",
                 "all three",
             ),
+            ("return split_heads(self.qkv(x), self.n_head)", "one tensor"),
         ),
         core=True,
     ),
     Exercise(
-        "multihead.mask",
-        "MultiHeadAttention.forward",
-        check_mask,
+        "multihead.attend",
+        "MultiHeadAttention.attend",
+        check_attend,
         (
-            "allowed is (T, S), mask (B, S); scores are (B, H, T, S). Which "
-            "dimensions does the mask lack?",
-            "mask[:, None, None, :] is (B, 1, 1, S): the same for all heads "
-            "and queries. Both masks must allow: &.",
+            "B and H are only a stack of problems of the kind that one head "
+            "has. Which function solves one?",
+            "attention(q, k, v, mask, record), from chapter 4.",
         ),
-        right=(
-            "real = mask.view(len(mask), 1, 1, -1)\n"
-            "allowed = torch.logical_and(allowed, real)",
-        ),
+        right=("return attention(q, k, v, mask=mask, record=record)",),
         wrong=(
-            ("allowed = allowed & mask[:, None, :, None]", "stops the queries"),
-            ("allowed = allowed & mask[:, None, :]", "for heads and one"),
-            ("allowed = allowed | mask[:, None, None, :]", "with |"),
-            ("allowed = mask[:, None, None, :]", "replaced"),
-            ("pass", "no effect"),
+            ("return attention(q, k, v)", "must get the mask"),
+            ("return attention(q, k, v, mask)", "record stays empty"),
+            ("return attention(k, q, v, mask, record)", "queries and keys"),
+            (
+                "return join_heads(attention(q, k, v, mask, record))",
+                "joined too early",
+            ),
         ),
     ),
     Exercise(
-        "multihead.weights",
+        "multihead.forward",
         "MultiHeadAttention.forward",
-        check_weights,
+        check_forward,
         (
-            "The same as in one head: only the last two dimensions matter, "
-            "the others are batch.",
-            "q @ k.transpose(-2, -1) times q.size(-1) ** -0.5, then "
-            "masked_softmax(scores, allowed).",
+            "Three steps, and each has a name: attend, join_heads, proj.",
+            "self.attend(q, k, v, mask, record) gives (B, H, T, D); "
+            "join_heads makes it (B, T, C), and self.proj mixes the channels.",
         ),
         right=(
-            'scores = torch.einsum("bhtd,bhsd->bhts", q, k)\n'
-            "scores = scores / q.size(-1) ** 0.5" + SOFT,
+            "heads = self.attend(q, k, v, mask=mask, record=record)\n"
+            "y = self.proj(join_heads(heads))",
         ),
         wrong=(
-            ("scores = q @ k.transpose(-2, -1)" + SOFT, "not scaled"),
             (
-                "scores = q @ k.transpose(-2, -1) * x.size(-1) ** -0.5" + SOFT,
-                "n_embd**-0.5",
+                "y = join_heads(self.attend(q, k, v, mask, record))",
+                "projection is missing",
             ),
             (
-                "scores = q @ k.transpose(-2, -1) / q.size(-1)" + SOFT,
-                "not by its root",
-            ),
-            (
-                "scores = q @ k.transpose(-2, -1) * q.size(-1) ** -0.5\n"
-                "weights = scores.softmax(-1)",
+                "y = self.proj(join_heads(self.attend(q, k, v, None, record)))",
                 "future is seen",
             ),
-            ("scores = q @ k * q.size(-1) ** -0.5" + SOFT, "must be turned"),
+            (
+                "y = self.proj(join_heads(self.attend(q, k, v, mask, None)))",
+                "record stays empty",
+            ),
+            (
+                "y = self.proj(self.attend(q, k, v, mask, record))",
+                "side by side first",
+            ),
+            (
+                "y = self.attend(q, k, v, mask, record).reshape(x.shape)\n"
+                "y = self.proj(y)",
+                "mixes the tokens",
+            ),
+            ("y = self.proj(join_heads(v))", "nobody attended"),
         ),
         core=True,
     ),
