@@ -15,23 +15,12 @@ from minigpt.block import MLP, Block, LayerNorm
 from minigpt.multihead import MultiHeadAttention
 from minigpt.position import SinusoidalPosition, token_positions
 
-
-def full_attention(config):
-    """GPTConfig -> the attention of chapter 6."""
-    c = config
-    return MultiHeadAttention(
-        c.n_embd, c.n_head, bias=c.bias, dropout=c.dropout
-    )
-
-
 PARTS = {  # what a configuration can name; chapter 15 adds more
-    "order": {"pre": "pre", "post": "post"},
+    "order": ("pre", "post"),
     "norm": {"layer": LayerNorm},
     "mlp": {
         "gelu": MLP,
-        "gelu_tanh": partial(
-            MLP, activation=partial(F.gelu, approximate="tanh")
-        ),
+        "gelu_tanh": partial(MLP, activation=nn.GELU("tanh")),
         "relu": partial(MLP, activation=F.relu),
     },
     "position": {
@@ -39,16 +28,19 @@ PARTS = {  # what a configuration can name; chapter 15 adds more
         "sinusoidal": SinusoidalPosition,
         "none": None,
     },
-    "attention": {"full": full_attention},
+    "attention": {
+        "full": lambda c: MultiHeadAttention(
+            c.n_embd, c.n_head, bias=c.bias, dropout=c.dropout
+        )
+    },
 }
 
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """The shape of a GPT and the parts it is made of.
+    """The sizes of a GPT and the names of its parts; by default GPT-2 small.
 
-    The defaults are GPT-2 small, except that GPT-2 has mlp="gelu_tanh".
-    Raises ValueError for values of which no model can be built.
+    Raises ValueError for sizes that do not fit and names not in `PARTS`.
     """
 
     vocab_size: int = 50257  # number of different tokens
@@ -58,12 +50,10 @@ class GPTConfig:
     n_embd: int = 768  # channels of the residual stream
     dropout: float = 0.0  # share of activations zeroed in training
     bias: bool = True  # biases in linear layers and LayerNorms
-    order: str = "pre"  # norm before each part, or "post" as in 2017
-    norm: str = "layer"  # or "rms" (chapter 15)
-    mlp: str = "gelu"  # or "gelu_tanh", "relu"; chapter 15: "swiglu", "relu2"
-    position: str = (
-        "learned"  # or "sinusoidal", "none"; chapter 15: "rope", "alibi"
-    )
+    order: str = "pre"  # norm before each part, or "post": after it
+    norm: str = "layer"
+    mlp: str = "gelu"  # GPT-2 itself has "gelu_tanh"
+    position: str = "learned"
     n_kv_head: int | None = None  # heads of keys and values; None: n_head
     qk_norm: bool = False  # normalize queries and keys
     tied: bool = True  # the output head is the token table
@@ -71,40 +61,51 @@ class GPTConfig:
     def __post_init__(self):
         for name in "vocab_size block_size n_layer n_head n_embd".split():
             size = getattr(self, name)
-            if type(size) is not int or size < 1:
-                raise ValueError(
-                    f"{name} must be a positive integer, got {size!r}"
-                )
-        if self.n_embd % self.n_head:
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        C, H, K = self.n_embd, self.n_head, self.n_kv_head or self.n_head
+        if C % H or H % K:
             raise ValueError(
-                "n_embd must be divisible by n_head, "
-                f"got {self.n_embd} and {self.n_head}"
-            )
-        if self.n_kv_head is not None and (
-            self.n_kv_head < 1 or self.n_head % self.n_kv_head
-        ):
-            raise ValueError(
-                "n_head must be divisible by n_kv_head, "
-                f"got {self.n_head} and {self.n_kv_head}"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"dropout must be at least 0 and below 1, got {self.dropout}"
+                "n_head must divide n_embd, and n_kv_head must divide n_head, "
+                f"got n_embd={C}, n_head={H}, n_kv_head={K}"
             )
         for kind, known in PARTS.items():
-            name = getattr(self, kind)
-            if name not in known:
+            if getattr(self, kind) not in known:
                 raise ValueError(
-                    f"{kind} must be one of {', '.join(known)}, got {name!r} "
-                    "(import minigpt.modern for the parts of chapter 15)"
+                    f"{kind} must be one of {', '.join(known)} (import "
+                    f"minigpt.modern for more), got {getattr(self, kind)!r}"
                 )
 
     @property
     def attention(self):
-        """Which attention the other choices need: "full" or "grouped"."""
-        plain = self.n_kv_head is None and not self.qk_norm
-        rotary = self.position in ("rope", "alibi")
-        return "full" if plain and not rotary else "grouped"
+        """The attention that the other fields call for."""
+        modern = self.position in ("rope", "alibi") or self.qk_norm
+        return "grouped" if modern or self.n_kv_head else "full"
+
+
+def check_input(idx, mask, start, config):
+    """Raises ValueError when a GPT cannot take idx (B, T) and mask (B, S)."""
+    if idx.dim() != 2:
+        raise ValueError(f"idx must be (B, T), got {tuple(idx.shape)}")
+    B, T = idx.shape
+    S, most = start + T, config.block_size
+    if not start < S <= most:
+        raise ValueError(f"expected 1 to {most} tokens (block_size), got {S}")
+    if mask is not None and (mask.dtype, mask.shape) != (torch.bool, (B, S)):
+        got = f"{mask.dtype} {tuple(mask.shape)}"
+        raise ValueError(f"mask must be torch.bool {(B, S)}, got {got}")
+
+
+def attention_mask(T, S, mask=None, device=None):
+    """Which of S tokens may the last T attend to? (T, S) or (B, 1, T, S).
+
+    Padding, where `mask` (B, S) is False, is seen by itself alone. None, for
+    one new token without padding, lets it see every token.
+    """
+    if mask is None:
+        return causal_mask(T, S, device) if T > 1 else None
+    itself = torch.eye(S, dtype=torch.bool, device=device)[-T:]
+    return causal_mask(T, S, device) & mask[:, None, None, :] | itself
 
 
 def init_weights(model, n_layer):
@@ -130,16 +131,16 @@ class GPT(nn.Module):
         super().__init__()
         c = self.config = config
         norm = partial(PARTS["norm"][c.norm], c.n_embd, bias=c.bias)
+        attention = partial(PARTS["attention"][c.attention], c)
         mlp = partial(
             PARTS["mlp"][c.mlp], c.n_embd, bias=c.bias, dropout=c.dropout
         )
-        position = PARTS["position"][c.position]  # None: nothing is added
+        position = PARTS["position"][c.position]
         self.token = nn.Embedding(c.vocab_size, c.n_embd)
-        self.position = position and position(c.block_size, c.n_embd)
+        self.position = position(c.block_size, c.n_embd) if position else None
         self.dropout = nn.Dropout(c.dropout)
-        attention = PARTS["attention"][c.attention]
         self.blocks = nn.ModuleList(
-            Block(norm(), attention(c), norm(), mlp(), order=c.order)
+            Block(norm(), attention(), norm(), mlp(), order=c.order)
             for _ in range(c.n_layer)
         )
         # post-norm blocks end with a norm of their own
@@ -154,24 +155,20 @@ class GPT(nn.Module):
         try:
             x = self.token(idx)  # (B, T, C)
         except IndexError:
-            V = self.config.vocab_size
             raise ValueError(
-                f"token ids must be 0 to {V - 1} (vocab_size={V}), "
+                f"token ids must be 0 to {self.config.vocab_size - 1}, "
                 f"got {idx.min()} to {idx.max()}"
             ) from None
         if self.config.position == "sinusoidal":
             x = x * math.sqrt(self.config.n_embd)
         if self.position is not None:
             where = token_positions(idx.size(1), mask, start, idx.device)
-            x = x + self.position(where)
+            x = x + self.position(where)  # (B, T, C)
         return self.dropout(x)
 
     def hidden(self, idx, *, mask=None, cache=None, record=None):
-        """idx (B, T) -> (B, T, C): the activations that the head reads.
-
-        The arguments are those of `forward`.
-        """
-        T, start = idx.size(1), cache[0].offset if cache else 0
+        """idx (B, T) -> (B, T, C): what the head reads; see `forward`."""
+        T, start = idx.size(-1), cache[0].offset if cache else 0
         check_input(idx, mask, start, self.config)
         x = self.embed(idx, mask, start)  # (B, T, C)
         allowed = attention_mask(T, start + T, mask, idx.device)
@@ -192,47 +189,7 @@ class GPT(nn.Module):
         return self.head(x)
 
 
-def attention_mask(T, S, mask=None, device=None):
-    """Which of S tokens may each of the last T attend to? (T, S) or (B, 1, T, S).
-
-    `mask` (B, S) is False on padding, which only attends to itself. None,
-    for a single new token without padding, means every token.
-    """
-    if mask is None:
-        return causal_mask(T, S, device) if T > 1 else None
-    itself = torch.eye(S, dtype=torch.bool, device=device)[-T:]
-    return causal_mask(T, S, device) & mask[:, None, None, :] | itself
-
-
-def check_input(idx, mask, start, config):
-    """Raises ValueError when a GPT cannot take idx (B, T) and mask (B, S)."""
-    if idx.dim() != 2 or idx.dtype not in (torch.int64, torch.int32):
-        raise ValueError(
-            "idx must hold token ids, int64 of shape (B, T), "
-            f"got {idx.dtype} of shape {tuple(idx.shape)}"
-        )
-    B, T = idx.shape
-    if not 1 <= T <= config.block_size - start:
-        raise ValueError(
-            f"a text must have 1 to {config.block_size} tokens (block_size), "
-            f"got {start + T}"
-        )
-    if mask is not None and (
-        mask.dtype != torch.bool or mask.shape != (B, start + T)
-    ):
-        raise ValueError(
-            f"mask must be bool of shape {(B, start + T)} (True = real token), "
-            f"got {mask.dtype} of shape {tuple(mask.shape)}"
-        )
-
-
 def count_parameters(config):
     """GPTConfig -> how many numbers the model of that shape learns."""
-    c = config
-    C, norm = c.n_embd, c.n_embd * (1 + c.bias)
-    attention = 4 * C * C + c.bias * 4 * C
-    mlp = 8 * C * C + c.bias * 5 * C
-    total = c.n_layer * (attention + mlp + 2 * norm)
-    total += c.vocab_size * C * (1 if c.tied else 2)
-    total += c.block_size * C * (c.position == "learned")
-    return total + norm * (c.order == "pre")
+    with torch.device("meta"):  # shapes without memory
+        return sum(p.numel() for p in GPT(config).parameters())
