@@ -16,13 +16,13 @@ from minigpt.data import get_batch
 class Recipe:
     """How to train; the model's shape is in `GPTConfig`.
 
-    Raises ValueError where the learning rate or the steps make no schedule.
+    Raises ValueError where learning rate or steps make no schedule.
     """
 
     max_steps: int = 1000  # updates of the weights
     batch_size: int = 32  # windows per step, all micro-batches together
     micro_batch_size: int = 32  # windows that fit into memory at once
-    optimizer: str = "adamw"  # a name in OPTIMIZERS; chapter 15 adds "muon"
+    optimizer: str = "adamw"  # a name in OPTIMIZERS
     lr: float = 1e-3  # highest learning rate
     min_lr: float = 1e-4  # learning rate at the end
     warmup_steps: int = 100  # steps until the highest learning rate
@@ -88,9 +88,9 @@ def learning_rate(step, recipe):
     if step < r.warmup_steps:
         return r.lr * (step + 1) / r.warmup_steps
     done = (step - r.warmup_steps) / max(1, r.max_steps - r.warmup_steps)
-    left = (
-        1 - done if r.decay == "linear" else (1 + math.cos(math.pi * done)) / 2
-    )
+    left = (1 + math.cos(math.pi * done)) / 2  # from 1 down to 0
+    if r.decay == "linear":
+        left = 1 - done
     return r.min_lr + (r.lr - r.min_lr) * left
 
 
@@ -110,9 +110,7 @@ def step_batches(ids, step, recipe, *, block_size):
 
 
 def accumulate(model, batches, *, bf16=False):
-    """Add to the gradients that of the mean loss over all `batches`.
-
-    Returns this loss, in nats.
+    """Add the gradient of the mean loss over all `batches`; return that loss.
 
     Each batch counts by its number of targets, so the sum is the gradient
     of one large batch, also where padding makes batches uneven.

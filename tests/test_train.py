@@ -3,26 +3,26 @@
 import copy
 import doctest
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 import minigpt.train as module
-from minigpt.bigram import cross_entropy, evaluate
+from minigpt.bigram import cross_entropy
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.train import (
+    OPTIMIZERS,
     Recipe,
     accumulate,
     learning_rate,
     make_optimizer,
     parameter_groups,
-    score,
     step_batches,
     step_seed,
     train,
     train_step,
-    windows,
 )
 
 SMALL = GPTConfig(vocab_size=13, block_size=8, n_layer=2, n_head=2, n_embd=16)
@@ -62,12 +62,12 @@ def weights(model):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"peak": 0.0}, "peak must be positive .* got peak=0.0"),
-        ({"peak": math.nan}, "peak must be positive"),
-        ({"floor": 0.1}, "floor between 0 and peak, got .*floor=0.1"),
-        ({"floor": -0.1}, "floor between 0 and peak"),
-        ({"warmup": 1001}, "between 0 and steps=1000, got 1001"),
-        ({"warmup": -1}, "between 0 and steps=1000, got -1"),
+        ({"lr": 0.0}, "lr must be positive .* got lr=0.0"),
+        ({"lr": math.nan}, "lr must be positive"),
+        ({"min_lr": 0.1}, "min_lr between 0 and lr, got .*min_lr=0.1"),
+        ({"min_lr": -0.1}, "min_lr between 0 and lr"),
+        ({"warmup_steps": 1001}, "0 to max_steps=1000, got 1001"),
+        ({"warmup_steps": -1}, "0 to max_steps=1000, got -1"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused(changes, message):
@@ -82,7 +82,7 @@ def test_the_examples_hold():
 
 def test_the_schedule_is_that_of_pytorch():
     """LinearLR, then CosineAnnealingLR, by PyTorch's own schedulers."""
-    r = Recipe(steps=60, warmup=20, peak=0.5, floor=0.05)
+    r = Recipe(max_steps=60, warmup_steps=20, lr=0.5, min_lr=0.05)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40, 0.05)
     for step in range(20, 60):
@@ -93,9 +93,24 @@ def test_the_schedule_is_that_of_pytorch():
     assert climb == pytest.approx([0.5 * (s + 1) / 20 for s in range(20)])
 
 
+def test_the_linear_way_down_is_that_of_pytorch():
+    r = Recipe(
+        max_steps=60, warmup_steps=20, lr=0.5, min_lr=0.05, decay="linear"
+    )
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
+    line = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, 40)
+    for step in range(20, 61):
+        theirs = optimizer.param_groups[0]["lr"]
+        assert learning_rate(step, r) == pytest.approx(theirs, abs=1e-9)
+        optimizer.step(), line.step()
+
+
+@pytest.mark.parametrize("decay", ["cosine", "linear"])
 @pytest.mark.parametrize("warmup", [0, 1, 10])
-def test_a_schedule_of_any_warmup_ends_at_the_floor(warmup):
-    r = Recipe(steps=10, warmup=warmup, peak=1.0, floor=0.25)
+def test_a_schedule_of_any_warmup_ends_at_min_lr(warmup, decay):
+    r = Recipe(
+        max_steps=10, warmup_steps=warmup, lr=1.0, min_lr=0.25, decay=decay
+    )
     rates = [learning_rate(step, r) for step in range(11)]
     assert all(0 < rate <= 1 for rate in rates)
     assert rates[-1] == (0.25 if warmup < 10 else 1.0)
@@ -130,6 +145,15 @@ def test_only_matrices_decay():
         torch.testing.assert_close(p, q * factor)
 
 
+def test_a_recipe_names_its_optimizer(monkeypatch):
+    def sgd(model, recipe):
+        return torch.optim.SGD(model.parameters(), lr=recipe.lr)
+
+    monkeypatch.setitem(OPTIMIZERS, "sgd", sgd)
+    made = make_optimizer(small_model(), Recipe(optimizer="sgd", lr=0.5))
+    assert type(made) is torch.optim.SGD and made.defaults["lr"] == 0.5
+
+
 def test_fused_is_the_plain_loop():
     models = small_model(), small_model()
     for model, fused in zip(models, (True, False), strict=True):
@@ -146,7 +170,7 @@ def test_fused_is_the_plain_loop():
 
 
 def test_a_steps_windows_follow_from_seed_and_step(ids):
-    r = Recipe(batch_size=6, micro_batch=4)
+    r = Recipe(batch_size=6, micro_batch_size=4)
     first = step_batches(ids, 7, r, block_size=8)
     again = step_batches(ids, 7, r, block_size=8)
     assert [len(x) for x, _ in first] == [4, 2]
@@ -161,7 +185,7 @@ def test_a_steps_windows_follow_from_seed_and_step(ids):
 def test_micro_batches_do_not_change_the_windows(ids):
     whole = step_batches(ids, 3, Recipe(batch_size=8), block_size=8)
     parts = step_batches(
-        ids, 3, Recipe(batch_size=8, micro_batch=2), block_size=8
+        ids, 3, Recipe(batch_size=8, micro_batch_size=2), block_size=8
     )
     assert torch.equal(torch.cat([x for x, _ in parts]), whole[0][0])
 
@@ -222,8 +246,8 @@ def test_clipping_shortens_and_keeps_the_direction(clip):
     batches, model = uneven_batches()[0], small_model()
     accumulate(model, batches)
     before = gradients(model)
-    r = Recipe(clip=clip)
-    _, norm = train_step(model, make_optimizer(model, r), batches, r, rate=0)
+    r = Recipe(grad_clip=clip)
+    _, norm = train_step(model, make_optimizer(model, r), batches, r, lr=0)
     after = gradients(model)
     assert norm == pytest.approx(before.norm().item(), rel=1e-5)
     assert after.norm() == pytest.approx(min(clip, norm), rel=1e-3)
@@ -237,7 +261,7 @@ def test_a_step_uses_the_rate_and_forgets_old_gradients():
     before = weights(model)
     for p in model.parameters():
         p.grad = torch.full_like(p, 1e6)
-    train_step(model, optimizer, batches, r, rate=1e-3)
+    train_step(model, optimizer, batches, r, lr=1e-3)
     moved = (weights(model) - before).abs()
     assert moved.max() == pytest.approx(1e-3, rel=1e-2)
 
@@ -249,7 +273,7 @@ def test_a_gradient_that_is_no_number_changes_no_weight():
     before = weights(model)
     with pytest.raises(FloatingPointError, match="loss is nan|loss is inf"):
         optimizer = make_optimizer(model, r)
-        train_step(model, optimizer, uneven_batches()[0], r, rate=1.0)
+        train_step(model, optimizer, uneven_batches()[0], r, lr=1.0)
     assert torch.equal(weights(model), before)
 
 
@@ -257,13 +281,13 @@ def test_a_gradient_that_is_no_number_changes_no_weight():
 
 
 def test_two_runs_are_equal_bytes_dropout_included(ids):
-    r = Recipe(steps=6, warmup=2, batch_size=4)
+    r = Recipe(max_steps=6, warmup_steps=2, batch_size=4)
     one, two, other = (small_model(dropout=0.2) for _ in range(3))
     train(one, ids, r, block_size=8)
     torch.rand(99)  # chance elsewhere in the program has no say
     train(two, ids, r, block_size=8)
     assert weights(one).numpy().tobytes() == weights(two).numpy().tobytes()
-    train(other, ids, Recipe(steps=6, warmup=2, seed=1), block_size=8)
+    train(other, ids, replace(r, seed=1), block_size=8)
     assert not torch.equal(weights(one), weights(other))
 
 
@@ -271,69 +295,11 @@ def test_a_text_that_repeats_is_learned(ids):
     period = torch.arange(400) % 5
     losses, model = [], small_model()
 
-    def note(step, loss, rate, norm):
+    def note(step, loss, lr, norm):
         losses.append((step, loss))
-        assert rate == learning_rate(step, r) and norm > 0
+        assert lr == learning_rate(step, r) and norm > 0
 
-    r = Recipe(steps=80, warmup=8, peak=1e-2, floor=1e-3, batch_size=8)
+    r = Recipe(max_steps=80, warmup_steps=8, lr=1e-2, min_lr=1e-3, batch_size=8)
     train(model, period, r, block_size=8, callback=note)
     assert [step for step, _ in losses] == list(range(80))
     assert losses[0][1] > 2.4 and losses[-1][1] < 0.1
-
-
-# --- the score ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [2, 5, 9, 10, 30, 33])
-@pytest.mark.parametrize("stride", [1, 3, 8])
-def test_every_token_is_due_once_and_follows_its_context(n, stride):
-    x, y = windows(torch.arange(n), block_size=8, stride=stride)
-    due = y != -100
-    assert sorted(y[due].tolist()) == list(range(1, n))
-    assert torch.equal(x[due], y[due] - 1)
-    context = torch.arange(x.shape[1]).expand_as(x)[due] + 1
-    late = y[due] > 8
-    assert (context[late] >= min(8 - stride + 1, n - 1)).all()
-
-
-def test_score_is_evaluate_where_windows_fit(ids):
-    model = small_model()
-    whole = ids[: 8 * 40 + 1]
-    nats, n = score(model, whole, block_size=8)
-    assert n == 320
-    assert nats / n == pytest.approx(
-        evaluate(model, whole, block_size=8), rel=1e-5
-    )
-
-
-def test_score_with_stride_one_asks_each_token_with_its_full_context(ids):
-    model, some = small_model().eval(), ids[:40]
-    nats, n = score(model, some, block_size=8, stride=1)
-    with torch.no_grad():
-        singly = [
-            cross_entropy(
-                model(some[max(0, t - 8) : t][None])[:, -1:], some[t].view(1, 1)
-            )
-            for t in range(1, 40)
-        ]
-    assert n == 39 and nats == pytest.approx(sum(singly).item(), rel=1e-5)
-
-
-def test_shares_of_a_team_add_up(ids):
-    model = small_model()
-    whole = score(model, ids, block_size=8, stride=5)
-    parts = [
-        score(model, ids, block_size=8, stride=5, share=(rank, 3))
-        for rank in range(3)
-    ]
-    assert sum(n for _, n in parts) == whole[1] == len(ids) - 1
-    assert sum(x for x, _ in parts) == pytest.approx(whole[0], rel=1e-6)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_score_leaves_the_model_as_it_was(ids, training):
-    model = small_model(dropout=0.5).train(training)
-    first = score(model, ids, block_size=8)
-    assert first == score(model, ids, block_size=8), "no dropout in a score"
-    assert model.training is training
-    assert all(p.grad is None for p in model.parameters())

@@ -370,7 +370,7 @@ EXERCISES = [
                 "caches do not reach",
             ),
             (LOOP + "y = " + CALL + "\nreturn self.norm(y)", "only the last"),
-            (LOOP + "x = " + CALL + "\nx = self.norm(x)", "is missing?"),
+            (LOOP + "x = " + CALL + "\nx = self.norm(x)", "returns None"),
         ),
         core=True,
     ),

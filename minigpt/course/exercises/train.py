@@ -13,8 +13,9 @@ from minigpt.course.exercises import Exercise, Question
 def recipe(**changes):
     """Has the fields of Recipe that the exercises use."""
     fields = dict(
-        steps=10, warmup=2, peak=1.0, floor=0.1, clip=1.0, bf16=False,
-        weight_decay=0.1, batch_size=2, micro_batch=1, seed=0,
+        max_steps=10, warmup_steps=2, lr=1.0, min_lr=0.1, decay="cosine",
+        grad_clip=1.0, bf16=False, weight_decay=0.1, batch_size=2,
+        micro_batch_size=1, optimizer="adamw", seed=0,
     )  # fmt: skip
     return SimpleNamespace(**(fields | changes))
 
@@ -44,6 +45,15 @@ def check_groups(t):
     names = {id(p): name for name, p in model.named_parameters()}
     given = "a model with token.weight, mix and norm, head tied to token"
     got = t.call(t.answer, model, 0.3, given=given, dice=True)
+    held = [group["params"] for group in got]
+    kinds = [type(x).__name__ for x in held]
+    t.true(
+        not any(iter(x) is x for x in held),
+        "the groups can be gone through more than once",
+        "a generator is empty after one pass, and from then on nothing "
+        "decays: make lists",
+        given=given, expected="two lists", got=" and ".join(kinds),
+    )  # fmt: skip
     shrink, keep = (
         sorted(names.get(id(p), "?") for p in group["params"]) for group in got
     )
@@ -68,8 +78,10 @@ def check_groups(t):
 
 def check_rate(t):
     top = 1.0 if t.seed == 1 else 1.0 + t.seed % 7
-    r = recipe(peak=top, floor=0.1)
-    given = f"steps 10, warmup 2, peak {top:g}, floor 0.1: steps 2 … 10"
+    r = recipe(lr=top)
+    given = (
+        f"max_steps 10, warmup_steps 2, lr {top:g}, min_lr 0.1: steps 2 … 10"
+    )
     got = [t.call(t.answer, step, r, given=given) for step in range(2, 11)]
 
     def curve(function):
@@ -81,39 +93,54 @@ def check_rate(t):
     t.same(
         [float(x) for x in got],
         curve(lambda s: cosine((s - 2) / 8)),
-        "half a cosine from the peak to the floor",
+        "half a cosine from lr to min_lr",
         given=given,
         mistakes={
-            "the way down begins at step 0: warm-up is over at r.warmup": (
+            "the way down begins at step 0: warmup ends at r.warmup_steps": (
                 curve(lambda s: cosine(s / 10))
             ),
-            "it goes down for r.steps steps, but warm-up took some": curve(
+            "it goes down for r.max_steps steps, but warmup took some": curve(
                 lambda s: cosine((s - 2) / 10)
             ),
             "this is a straight line: half a cosine": curve(
                 lambda s: top + (0.1 - top) * (s - 2) / 8
             ),
-            "it goes down to 0, not to the floor": curve(
+            "it goes down to 0, not to min_lr": curve(
                 lambda s: cosine((s - 2) / 8, 0)
             ),
-            "it goes up: cos(0) is 1, and that is the peak": curve(
+            "it goes up: cos(0) is 1, and that is lr": curve(
                 lambda s: 0.1 + (top - 0.1)
                 * (1 - math.cos(math.pi * (s - 2) / 8)) / 2
             ),
             "a whole cosine comes back up: half of one, cos(π · done)": curve(
                 lambda s: cosine((s - 2) / 4)
             ),
-            "the floor was added on top: the peak is too high": curve(
+            "min_lr was added on top: the first value is too high": curve(
                 lambda s: 0.1 + top
                 * (1 + math.cos(math.pi * (s - 2) / 8)) / 2
             ),
         },
     )  # fmt: skip
-    short = recipe(steps=2, warmup=2, peak=top)
-    given = "steps 2, warmup 2: no step is left for the way down"
+    line = recipe(lr=top, decay="linear")
+    t.same(
+        [
+            float(t.call(t.answer, step, line, given=given))
+            for step in range(2, 11)
+        ],
+        curve(lambda s: top + (0.1 - top) * (s - 2) / 8),
+        "a straight line where decay is linear",
+        given=given + ', decay "linear"',
+        mistakes={
+            "this is the cosine again: r.decay says which way down": curve(
+                lambda s: cosine((s - 2) / 8)
+            ),
+        },
+    )
+    short = recipe(max_steps=2, warmup_steps=2, lr=top)
+    given = "max_steps 2, warmup_steps 2: no step is left for the way down"
     got = t.call(
         t.answer, 2, short, given=given,
-        errors={"ZeroDivisionError": "with no steps after the warm-up it "
+        errors={"ZeroDivisionError": "with no steps after the warmup it "
                 "divides by 0: max(1, …)"},
     )  # fmt: skip
     t.same(float(got), top, "no way down is no error", given=given)
@@ -190,9 +217,9 @@ def check_step(t):
 
     model = tiny(t.seed)
     sgd = torch.optim.SGD(model.parameters(), lr=9.0)
-    given = f"one step with rate 0.5, clip {clip:g}"
+    given = f"one step with lr 0.5, grad_clip {clip:g}"
     got = t.call(
-        t.answer, model, sgd, [(x, y)], recipe(clip=clip), rate=0.5,
+        t.answer, model, sgd, [(x, y)], recipe(grad_clip=clip), lr=0.5,
         given=given, dice=True,
         errors={
             "isfinite": "norm must be a tensor: what clip_grad_norm_ returns",
@@ -210,7 +237,7 @@ def check_step(t):
             "the gradient is not clipped": moved(lambda m: None)[0],
             "each number is clipped alone, which turns the gradient: clip its "
             "length": moved(by_value)[0],
-            "the limit is 1, not recipe.clip": moved(by_norm(1.0))[0],
+            "the limit is 1, not recipe.grad_clip": moved(by_norm(1.0))[0],
             "each parameter is clipped alone: one length for all": (
                 moved(each)[0]
             ),
@@ -226,52 +253,17 @@ def check_step(t):
     )  # fmt: skip
 
 
-def check_windows(t):
-    ids = torch.arange(10, 23) + t.seed
-    given = "13 ids, block_size 6, stride 4"
-    got = t.call(t.answer, ids, block_size=6, stride=4, given=given)
-    starts = torch.tensor([0, 4, 6])
-    grid = starts[:, None] + torch.arange(6)
-    x, y = ids[grid], ids[grid + 1]
-
-    def without(hidden):
-        targets = y.clone()
-        targets[1:][hidden] = -100
-        return targets
-
-    ends = starts[:-1, None] + 6
-    t.same(got[0], x, "windows of six, overlapping", given=given)
-    t.same(
-        got[1],
-        without(grid[1:] < ends),
-        "every token but the first is due once",
-        given=given,
-        mistakes={
-            "overlaps count twice: what the window before scored is -100": y,
-            "one place too few: a window scores the targets of all its "
-            "places, up to start + T": without(grid[1:] < ends - 1),
-            "one place too many: the first place after the window before is "
-            "new": without(grid[1:] <= ends),
-            "the first `stride` places are hidden: it is the overlap, and "
-            "that differs in the last window": without(
-                (torch.arange(6) < 4).expand(2, 6)
-            ),
-            "the new ones are hidden, and the old ones count": without(
-                grid[1:] >= ends
-            ),
-            "the overlap is T - stride for all but the last window, which may "
-            "overlap more": without((torch.arange(6) < 2).expand(2, 6)),
-        },
-    )
-
-
 TWO = (
     "matrices = [p for p in model.parameters() if p.dim() {}]\n"
     "vectors = [p for p in model.parameters() if p.dim() {}]"
 )
-DONE = "done = (step - r.warmup) / max(1, r.steps - r.warmup)\n"
+DONE = """done = (step - r.warmup_steps) / max(1, r.max_steps - r.warmup_steps)
+"""
 COS = "(1 + math.cos(math.pi * done)) / 2"
-SCORED = "scored = grid[1:] {} starts[:-1, None] + T{}\ny[1:][scored] = -100"
+DOWN = f"""left = {COS}
+if r.decay == "linear":
+    left = 1 - done
+return r.min_lr + (r.lr - r.min_lr) * left"""
 
 EXERCISES = [
     Exercise(
@@ -299,6 +291,11 @@ EXERCISES = [
                 "go by dim()",
             ),
             (TWO.format("> 2", "<= 2"), "nothing shrinks"),
+            (
+                "matrices = (p for p in model.parameters() if p.dim() >= 2)\n"
+                "vectors = (p for p in model.parameters() if p.dim() < 2)",
+                "nothing decays",
+            ),
         ),
     ),
     Exercise(
@@ -306,38 +303,39 @@ EXERCISES = [
         "learning_rate",
         check_rate,
         (
-            "First how much of the way down is done, from 0 to 1; then half a "
-            "cosine of it.",
-            "(1 + cos(π · done)) / 2 goes from 1 to 0; stretch that from the "
-            "peak to the floor.",
+            "First how much of the way down is done, from 0 to 1; then how "
+            "much is left: half a cosine of it, or 1 - done.",
+            "(1 + cos(π · done)) / 2 goes from 1 to 0; stretch that from r.lr "
+            "to r.min_lr.",
         ),
         right=(
-            "left = 1 - (step - r.warmup) / max(1, r.steps - r.warmup)\n"
-            "return r.floor + (r.peak - r.floor) * "
-            "math.sin(math.pi / 2 * left) ** 2",
+            "left = 1 - (step - r.warmup_steps) / "
+            "max(1, r.max_steps - r.warmup_steps)\n"
+            'if r.decay != "linear":\n'
+            "    left = math.sin(math.pi / 2 * left) ** 2\n"
+            "return r.min_lr + (r.lr - r.min_lr) * left",
         ),
         wrong=(
+            ("done = step / r.max_steps\n" + DOWN, "begins at step 0"),
             (
-                "done = step / r.steps\n"
-                f"return r.floor + (r.peak - r.floor) * {COS}",
-                "begins at step 0",
+                "done = (step - r.warmup_steps) / r.max_steps\n" + DOWN,
+                "warmup took some",
+            ),
+            (DONE + f"return r.lr * {COS}", "down to 0"),
+            (
+                DONE + "return r.lr + (r.min_lr - r.lr) * done",
+                "straight line: half a cosine",
             ),
             (
-                "done = (step - r.warmup) / r.steps\n"
-                f"return r.floor + (r.peak - r.floor) * {COS}",
-                "warm-up took some",
-            ),
-            (DONE + f"return r.peak * {COS}", "down to 0"),
-            (
-                DONE + "return r.peak + (r.floor - r.peak) * done",
-                "straight line",
+                DONE + f"return r.min_lr + (r.lr - r.min_lr) * {COS}",
+                "the cosine again",
             ),
             (
-                "done = (step - r.warmup) / (r.steps - r.warmup)\n"
-                f"return r.floor + (r.peak - r.floor) * {COS}",
+                "done = (step - r.warmup_steps) / "
+                "(r.max_steps - r.warmup_steps)\n" + DOWN,
                 "divides by 0",
             ),
-            (DONE + f"return r.floor + r.peak * {COS}", "too high"),
+            (DONE + f"return r.min_lr + r.lr * {COS}", "too high"),
         ),
         core=True,
     ),
@@ -372,7 +370,7 @@ EXERCISES = [
             "norm = nn.utils.get_total_norm(\n"
             "    [p.grad for p in model.parameters()])\n"
             "nn.utils.clip_grads_with_norm_(\n"
-            "    model.parameters(), recipe.clip, norm)",
+            "    model.parameters(), recipe.grad_clip, norm)",
         ),
         wrong=(
             (
@@ -383,44 +381,20 @@ EXERCISES = [
             (
                 "norm = nn.utils.get_total_norm(\n"
                 "    [p.grad for p in model.parameters()])\n"
-                "nn.utils.clip_grad_value_(model.parameters(), recipe.clip)",
+                "nn.utils.clip_grad_value_(model.parameters(), recipe.grad_clip)",
                 "turns the gradient",
             ),
             (
                 "norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
-                "not recipe.clip",
+                "not recipe.grad_clip",
             ),
             (
-                "nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)\n"
+                "nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)\n"
                 "norm = nn.utils.get_total_norm(\n"
                 "    [p.grad for p in model.parameters()])",
                 "after clipping",
             ),
         ),
-    ),
-    Exercise(
-        "train.windows",
-        "windows",
-        check_windows,
-        (
-            "A window that begins at s scores the places s to s + T - 1. "
-            "Which places of the next window are among them?",
-            "grid[1:] are the places of all windows but the first; the one "
-            "before ends at starts[:-1, None] + T. Set those targets to -100.",
-        ),
-        right=(
-            "for w in range(1, len(starts)):\n"
-            "    y[w, : starts[w - 1] + T - starts[w]] = -100",
-        ),
-        wrong=(
-            ("pass", "count twice"),
-            (SCORED.format("<", " - 1"), "too few"),
-            (SCORED.format("<=", ""), "too many"),
-            (SCORED.format(">=", ""), "new ones are hidden"),
-            ("y[1:, : T - stride] = -100", "which may overlap more"),
-            ("y[1:, :stride] = -100", "it is the overlap"),
-        ),
-        core=True,
     ),
     Question(
         "train.predict-batch",
@@ -428,10 +402,10 @@ EXERCISES = [
         "the gradient is that of one batch of 32 windows: 4 micro-batches",
         (
             "How many windows enter one step, and how many fit at once?",
-            "batch_size divided by micro_batch.",
+            "batch_size divided by micro_batch_size.",
         ),
         wrong={
-            8: "that is micro_batch, the windows in each",
+            8: "that is micro_batch_size, the windows in each",
             32: "that is batch_size, the windows of a step",
             256: "the product: a step uses 32 windows, not more",
         },
@@ -439,16 +413,16 @@ EXERCISES = [
     Question(
         "train.predict-warmup",
         0.5,
-        "the warm-up is linear: step 49 is the fiftieth of a hundred",
+        "the warmup is linear: step 49 is the fiftieth of a hundred",
         (
-            "Steps count from 0, and the rate at step t is (t + 1) / warmup "
-            "of the peak.",
-            "Which part of the peak is reached after 50 of 100 steps?",
+            "Steps count from 0, and the learning rate at step t is "
+            "(t + 1) / warmup_steps of lr.",
+            "Which part of lr is reached after 50 of 100 steps?",
         ),
         wrong={
             0.49: "steps count from 0, so step 49 is the fiftieth",
-            1: "that is reached at the end of the warm-up, at step 99",
-            0.05: "the steps of the whole run do not matter during warm-up",
+            1: "that is reached at the end of the warmup, at step 99",
+            0.05: "the steps of the whole run do not matter during warmup",
         },
         within=0.001,
     ),
