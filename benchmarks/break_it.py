@@ -8,10 +8,8 @@ variant has the same shape, seed, batches and number of AdamW steps, without
 a schedule and without clipping.
 """
 
-import math
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,11 +26,11 @@ from common import (
 )
 from torch import nn
 
-from minigpt.attention import causal_mask
-from minigpt.bigram import cross_entropy, fit
-from minigpt.block import Block, LayerNorm
+from minigpt.attention import attention
+from minigpt.bigram import cross_entropy, fit, sample_tokens
+from minigpt.block import Block
 from minigpt.data import get_batch
-from minigpt.gpt import GPT, GPTConfig
+from minigpt.gpt import GPT, PARTS, GPTConfig
 
 CHAPTER = Path(__file__).parent.parent / "notebooks" / "08_gpt.ipynb"
 
@@ -40,9 +38,8 @@ CHAPTER = Path(__file__).parent.parent / "notebooks" / "08_gpt.ipynb"
 def variant_cells(tag):
     """Run the chapter's cells with this tag -> the names they define."""
     names = {
-        "math": math, "nn": nn, "torch": torch, "partial": partial,
-        "causal_mask": causal_mask, "cross_entropy": cross_entropy,
-        "Block": Block, "LayerNorm": LayerNorm, "GPT": GPT,
+        "nn": nn, "torch": torch, "attention": attention, "PARTS": PARTS,
+        "cross_entropy": cross_entropy, "Block": Block, "GPT": GPT,
         "GPTConfig": GPTConfig,
     }  # fmt: skip
     return chapter_cells(CHAPTER, tag, names)
@@ -108,14 +105,11 @@ def run(how, chapter, s, corpus, seed):
     }
 
 
-@torch.no_grad()
 def write(model, tokenizer, generator, n=120):
     """What the model writes after a new line."""
     idx = torch.tensor([tokenizer.encode("\n")])
-    for _ in range(n):
-        logits = model(idx[:, -model.config.block_size :])[:, -1]
-        new = torch.multinomial(logits.softmax(-1), 1, generator=generator)
-        idx = torch.cat([idx, new], 1)
+    size = model.config.block_size
+    idx = sample_tokens(model, idx, n, generator, block_size=size)
     return tokenizer.decode(idx[0, 1:].tolist())
 
 

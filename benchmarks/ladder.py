@@ -20,22 +20,21 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import torch
+import torch.nn.functional as F
 import tyro
 from common import RESULTS, Recorded, load, read, save, today, versions
 from torch import nn
 
-from minigpt.attention import Head
+from minigpt.attention import Head, causal_mask
 from minigpt.bigram import BigramLM, evaluate, fit
 from minigpt.block import MLP, Block, LayerNorm
 from minigpt.data import get_batch
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.multihead import MultiHeadAttention
-from minigpt.position import LearnedPosition
-from minigpt.run.commands import ASSETS, Eval
-from minigpt.run.export import load_model
+from minigpt.run.evaluation import measure
 from minigpt.run.log import read as read_log
-from minigpt.run.measure import evaluate as measure
-from minigpt.run.options import PRESETS
+from minigpt.run.models import load_model
+from minigpt.run.options import ASSETS, PRESETS, Eval
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,20 @@ class Rung(nn.Module):
         super().__init__()
         self.token = nn.Embedding(vocab_size, s.n_embd)
         self.position = (
-            LearnedPosition(s.block_size, s.n_embd) if positions else None
+            nn.Embedding(s.block_size, s.n_embd) if positions else None
         )
-        self.body = nn.Sequential(*body)
+        self.body = nn.ModuleList(body)
         self.head = nn.Linear(s.n_embd, vocab_size)
 
     def forward(self, idx):
         x = self.token(idx)  # (B, T, C)
         if self.position is not None:
             x = x + self.position(torch.arange(idx.size(1)))
-        return self.head(self.body(x))  # (B, T, V)
+        mask = causal_mask(idx.size(1))
+        for part in self.body:
+            attends = isinstance(part, MultiHeadAttention | Block)
+            x = part(x, mask=mask) if attends else part(x)
+        return self.head(x)  # (B, T, V)
 
 
 def bigram(vocab_size, s):
@@ -100,7 +103,7 @@ def multi_head(vocab_size, s):
 
 def feed_forward(vocab_size, s):
     attention = MultiHeadAttention(s.n_embd, s.n_head)
-    mlp = MLP(s.n_embd, activation="relu")
+    mlp = MLP(s.n_embd, activation=F.relu)
     return Rung(vocab_size, s, [attention, mlp])
 
 
@@ -111,7 +114,7 @@ def blocks(s, norm):
             norm(s.n_embd),
             MultiHeadAttention(s.n_embd, s.n_head),
             norm(s.n_embd),
-            MLP(s.n_embd, activation="relu"),
+            MLP(s.n_embd, activation=F.relu),
         )
         for _ in range(s.n_layer)
     ]
@@ -138,8 +141,7 @@ def gpt(vocab_size, s):
     )
 
 
-SHAPE = "block_size", "batch_size", "n_embd", "n_head", "n_layer", "steps"
-BASE = Settings()
+BASE, SHIPPED = Settings(), PRESETS["reference"]
 STAGES = [
     Stage("bigram", 3, replace(BASE, lr=1e-2, notes="V x V table"), bigram),
     Stage(
@@ -172,8 +174,13 @@ STAGES = [
         "trained well",
         9,
         Settings(
-            **{f: PRESETS["reference"][f] for f in SHAPE},
-            lr=PRESETS["reference"]["peak"],
+            block_size=SHIPPED.block_size,
+            batch_size=SHIPPED.batch_size,
+            n_embd=SHIPPED.n_embd,
+            n_head=SHIPPED.n_head,
+            n_layer=SHIPPED.n_layer,
+            steps=SHIPPED.max_steps,
+            lr=SHIPPED.lr,
             notes="the shipped model: --preset reference, byte-pair encoding",
         ),
         None,

@@ -17,13 +17,13 @@ import torch
 import tyro
 from common import RESULTS, load, read, save, today, versions
 
+from minigpt.bigram import evaluate
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.train import (
     Recipe,
     accumulate,
     learning_rate,
     make_optimizer,
-    score,
     step_batches,
     step_seed,
     train_step,
@@ -35,7 +35,7 @@ class Trial:
     """One run: what it asks, the model, the recipe, the text."""
 
     part: str
-    peak: float = 3e-3
+    lr: float = 3e-3
     n_embd: int = 64
     n_layer: int = 2
     dropout: float = 0.0
@@ -58,9 +58,9 @@ BLOCK, BATCH, POINTS = 64, 32, 6
 def trials(steps):
     """All runs, in the order in which they are made."""
     grid = [
-        Trial("rate and width", peak=rate, n_embd=width)
+        Trial("rate and width", lr=lr, n_embd=width)
         for width in WIDTHS
-        for rate in RATES
+        for lr in RATES
     ]
     depth = [Trial("depth", n_layer=n) for n in DEPTHS]
     data = Trial("share of the text", steps=steps)
@@ -134,7 +134,7 @@ def run(trial, corpus, val, seconds, seed):
         dropout=trial.dropout,
     )
     recipe = Recipe(
-        batch_size=BATCH, peak=trial.peak, floor=trial.peak / 10, seed=seed
+        batch_size=BATCH, lr=trial.lr, min_lr=trial.lr / 10, seed=seed
     )
     torch.manual_seed(seed)
     model = GPT(config)
@@ -143,7 +143,7 @@ def run(trial, corpus, val, seconds, seed):
         steps = max(24, round(seconds / seconds_a_step(model, ids, recipe)))
         torch.manual_seed(seed)
         model = GPT(config)
-    recipe = replace(recipe, steps=steps, warmup=steps // 10)
+    recipe = replace(recipe, max_steps=steps, warmup_steps=steps // 10)
     change = (
         lowered(tokenizer) if "lower" in trial.text else lambda x, y: (x, y)
     )
@@ -162,19 +162,19 @@ def fit(model, ids, val, recipe, change):
     """-> points (steps, training loss, held-out loss), processor seconds."""
     optimizer = make_optimizer(model, recipe)
     curve, losses, spent = [], [], 0.0
-    for step in range(recipe.steps):
+    for step in range(recipe.max_steps):
         begin = time.process_time()
         torch.manual_seed(step_seed(recipe.seed, step))
         batches = step_batches(ids, step, recipe, block_size=BLOCK)
         batches = [change(x, y) for x, y in batches]
-        rate = learning_rate(step, recipe)
-        loss, _ = train_step(model, optimizer, batches, recipe, rate=rate)
+        lr = learning_rate(step, recipe)
+        loss, _ = train_step(model, optimizer, batches, recipe, lr=lr)
         losses.append(loss)
         spent += time.process_time() - begin
-        if (step + 1) % (recipe.steps // POINTS) == 0:
-            nats, n = score(model, val, block_size=BLOCK)
+        if (step + 1) % (recipe.max_steps // POINTS) == 0:
+            held = evaluate(model, val, block_size=BLOCK)
             mean = sum(losses) / len(losses)
-            curve.append([step + 1, round(mean, 4), round(nats / n, 4)])
+            curve.append([step + 1, round(mean, 4), round(held, 4)])
             losses.clear()
     return curve, spent
 
