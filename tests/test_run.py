@@ -147,6 +147,9 @@ def test_warmup_fits_a_short_run():
     for given, warmup in ((12, 1), (400, 40), (5000, 100)):
         options = training.settled(Train(max_steps=given))
         assert options.warmup_steps == warmup
+    fast = PRESETS["fast"]
+    assert training.settled(fast).warmup_steps == fast.warmup_steps
+    assert training.settled(replace(fast, max_steps=30)).warmup_steps == 3
 
 
 # --- a whole run -------------------------------------------------------------
@@ -438,7 +441,7 @@ def start(options):
 @pytest.mark.slow
 def test_three_kills_at_random_moments_lose_nothing(tiny):
     """Saving after every step, so that kills also hit saves."""
-    many = replace(tiny, max_steps=1500, save_every=1, eval_every=500)
+    many = replace(tiny, max_steps=800, save_every=1, eval_every=400)
     kills, options = 0, many
     while kills < 3:
         process = start(options)
@@ -450,8 +453,8 @@ def test_three_kills_at_random_moments_lose_nothing(tiny):
         options = replace(many, resume=True)
     before = len(steps(many.out))
     assert train_gpt(options) == 0
-    assert 0 < before < 1500
-    whole = replace(many, out=many.out.with_name("whole"), save_every=1500)
+    assert 0 < before < 800
+    whole = replace(many, out=many.out.with_name("whole"), save_every=800)
     train_gpt(whole)
     assert steps(many.out) == steps(whole.out)
     assert not list(many.out.rglob("*.part"))

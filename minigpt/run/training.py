@@ -22,7 +22,14 @@ from minigpt.gpt import GPT, GPTConfig
 from minigpt.run import checkpoint, corpus, probes
 from minigpt.run.log import Log, NoLog, draw_curve
 from minigpt.run.log import read as read_log
-from minigpt.run.options import MACHINE, MAY_CHANGE, Train, check, flag
+from minigpt.run.options import (
+    MACHINE,
+    MAY_CHANGE,
+    PRESETS,
+    Train,
+    check,
+    flag,
+)
 from minigpt.run.parallel import Team, join_team, use_machine
 from minigpt.tokenizer import Tokenizer
 from minigpt.train import (
@@ -70,10 +77,11 @@ def train_gpt(options: Train) -> int:
 
 
 def settled(options: Train) -> Train:
-    """The options with a number for `warmup_steps`, and checked."""
+    """The options, checked, with a warmup that fits a short run."""
     check(options)
-    if options.warmup_steps is None:
-        steps = min(100, options.max_steps // 10)
+    usual = PRESETS[options.preset].warmup_steps
+    if not options.resume and options.warmup_steps in (None, usual):
+        steps = min(usual or 100, options.max_steps // 10)
         options = replace(options, warmup_steps=steps)
     recipe_of(options)
     checkpoint.shapes_of(config_of(options, options.vocab_size))
