@@ -66,13 +66,13 @@ def train_hugging_face(text, n_vocab):
 
 
 def timed(contestants, rounds):
-    """{name: function} -> ({name: median seconds}, {name: last result})."""
+    """{name: function} -> ({name: median CPU seconds}, {name: last result})."""
     seconds, results = {name: [] for name in contestants}, {}
     for _ in range(rounds):
         for name, function in contestants.items():
-            start = time.perf_counter()
+            start = time.process_time()
             results[name] = function()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
     return {n: statistics.median(s) for n, s in seconds.items()}, results
 
 

@@ -429,16 +429,17 @@ EXERCISES = [
     ),
     Question(
         "data.break-shift",
-        1,
-        "the answer is the last token of the input, so a model only has to "
+        0,
+        "the target is the last token of the input, so a model only has to "
         "copy: every prediction is right and nothing was learned",
         (
-            "What would the model have to find out to be right every time?",
+            "Write down x and y for the word `data`, without the shift.",
             "The target at each place would be the very token it sees there.",
         ),
         wrong={
-            0: "the target can be read off the input: that is always possible",
-            0.5: "nothing is left to chance: the target is in the input",
+            1000: "copying would be wrong if y were the next tokens; without "
+            "the shift y is x",
+            500: "nothing is left to chance: the target is in the input",
         },
         within=0.01,
     ),
