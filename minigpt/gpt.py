@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from minigpt.attention import causal_mask
@@ -21,7 +20,7 @@ PARTS = {  # what a configuration can name; chapter 15 adds more
     "mlp": {
         "gelu": MLP,
         "gelu_tanh": partial(MLP, activation=nn.GELU("tanh")),
-        "relu": partial(MLP, activation=F.relu),
+        "relu": partial(MLP, activation=nn.ReLU()),
     },
     "position": {
         "learned": nn.Embedding,
@@ -180,10 +179,9 @@ class GPT(nn.Module):
     def forward(self, idx, *, mask=None, cache=None, record=None):
         """idx (B, T) -> logits (B, T, V).
 
-        `mask` (B, S) is True for real tokens, cached ones included; `cache`
-        is a list with a `KVCache` for each block; `record`, a list, receives
-        each block's attention weights (B, H, T, S).
-        Raises ValueError for input that does not fit the model.
+        `mask` (B, S), True for real tokens, covers the cached ones too; `cache`
+        has a `KVCache` for each block; `record`, a list, receives each block's
+        weights (B, H, T, S). Raises ValueError for input that does not fit.
         """
         x = self.hidden(idx, mask=mask, cache=cache, record=record)
         return self.head(x)
