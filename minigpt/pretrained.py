@@ -46,11 +46,11 @@ GPT2_PARTS = {  # the parts that GPT-2's format can express
     "mlp": ["gelu_tanh", "gelu", "relu"]}  # fmt: skip
 
 
-def check(values, known):
+def check(found, known):
     """Raises ValueError where a field has none of its known values."""
-    for name, fits in known.items():
-        if values.get(name, fits[0]) not in fits:
-            raise ValueError(f"{name} must be in {fits}, got {values[name]!r}")
+    for name, ok in known.items():
+        if found.get(name, ok[0]) not in ok:
+            raise ValueError(f"{name} must be one of {ok}, got {found[name]!r}")
 
 
 def from_gpt2(tensors, config):
