@@ -57,9 +57,10 @@ def from_gpt2(tensors, config):
     """{name: tensor} in GPT-2's layout -> GPT in float32, ready to use."""
     check(vars(config), GPT2_PARTS)
     state = our_state(tensors)
-    config = replace(config, tied=config.tied and "head.weight" not in state)
-    if config.tied:
-        state["head.weight"] = state.get("token.weight")
+    if config.tied:  # one matrix under two names
+        head = state.setdefault("head.weight", state["token.weight"])
+        same = head.is_meta or torch.equal(head, state["token.weight"])
+        config = replace(config, tied=same)
     model = GPT(config).eval()
     model.load_state_dict(state, strict=True)
     return model
@@ -145,15 +146,14 @@ def load_gpt2(path, n_head=None):
     try:
         with safe_open(file, "pt") as f:
             names = {n.removeprefix("transformer."): n for n in f.keys()}
-            shapes = {n: f.get_slice(m).get_shape() for n, m in names.items()}
+            sizes = {n: f.get_slice(m).get_shape() for n, m in names.items()}
             if described.exists():
                 config = config_from_json(described.read_text("utf-8"))
             else:
-                config = config_from_shapes(shapes, n_head)
-            check(vars(config), {"n_layer": range(len(shapes))})
+                config = config_from_shapes(sizes, n_head)
+            check(vars(config), {"n_layer": range(len(sizes))})
             with torch.device("meta"):  # names and shapes, without memory
-                claimed = {n: torch.empty(s) for n, s in shapes.items()}
-                from_gpt2(claimed, config)
+                from_gpt2({n: torch.empty(s) for n, s in sizes.items()}, config)
             return from_gpt2({n: f.get_tensor(n) for n in f.keys()}, config)
     except (LookupError, RuntimeError, SafetensorError, ValueError) as error:
         raise ValueError(f"{file} cannot be loaded: {error}") from error

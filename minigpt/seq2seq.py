@@ -155,7 +155,7 @@ class Seq2Seq(nn.Module):
 
     def encode(self, source, *, source_mask=None, record=None):
         """source (B, S) -> memory (B, S, C)."""
-        kept = record or Record(None, None, None)
+        kept = record or Record(None, None, None)  # nothing is kept
         x = self.embed(source, source_mask)  # (B, S, C)
         allowed = padding_mask(source_mask)  # every real token
         for block in self.encoder:
