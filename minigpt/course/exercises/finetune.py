@@ -88,7 +88,7 @@ def check_freeze(t):
         still(
             name,
             errors={
-                "expected a part": "a name means everything below it too: "
+                "a name begins with": "a name means everything below it too: "
                 "blocks.1 means blocks.1.weight"
             },
         ),
@@ -115,7 +115,7 @@ def check_freeze(t):
         still(
             name,
             errors={
-                "expected a part": "the full name of a parameter is a name "
+                "a name begins with": "the full name of a parameter is a name "
                 "too: norm.weight means itself"
             },
         ),
@@ -142,7 +142,7 @@ def check_lora(t):
     t.true(
         isinstance(B, nn.Parameter),
         "B is a parameter",
-        "B must be an nn.Parameter, or no optimiser will find it",
+        "B must be an nn.Parameter, or no optimizer will find it",
         given=given, expected="an nn.Parameter", got=type(B).__name__,
     )  # fmt: skip
     t.same(
@@ -269,15 +269,11 @@ def check_answer_batch(t):
     a = 5 + t.seed % 3
     pairs = [([7, 8], [a]), ([7], [6, 4])]
     given = f"prompt and answer {pairs}, end 0"
-    unfit = {
-        "size": "as many targets as places: the answer has len(row) - n "
-        "tokens, its end with it"
+    errors = {
+        "max() ": "`targets` is still empty: append a list for each row",
+        "can only concatenate": "prompt and answer are lists: [*answer, end]",
     }
-    got = t.call(
-        t.answer, pairs, end=0, block_size=8, given=given, errors=unfit
-    )
-    t.same(got[0], torch.tensor([[7, 8, a], [7, 6, 4]]), "the rows as they are",
-           given=given)  # fmt: skip
+    got = t.call(t.answer, pairs, end=0, given=given, errors=errors)
     I = -100
     t.same(
         got[1],
@@ -295,14 +291,17 @@ def check_answer_batch(t):
             ),
             "each token is asked to say itself: the target is the next "
             "token": torch.tensor([[I, I, a], [I, 6, 4]]),
-            "nothing is a target": torch.full((2, 3), I),
+            "a target too many: the last token of the prompt already asks "
+            "for the answer": torch.tensor([[I, I, a, 0], [I, 6, 4, 0]]),
+            "the prompt has no places: the targets of a row are as many as "
+            "its tokens": torch.tensor([[a, 0, I], [6, 4, 0]]),
         },
     )
+    t.same(got[0], torch.tensor([[7, 8, a], [7, 6, 4]]), "the rows as they are",
+           given=given)  # fmt: skip
     pairs = [([7], [5]), ([7, 8, 9], [6, 4])]
     given = f"{pairs}: the first row is padded"
-    got = t.call(
-        t.answer, pairs, end=0, block_size=8, given=given, errors=unfit
-    )
+    got = t.call(t.answer, pairs, end=0, given=given, errors=errors)
     t.same(
         got[1],
         torch.tensor([[5, 0, I, I, I], [I, I, 6, 4, 0]]),
@@ -523,19 +522,30 @@ EXERCISES = [
         (
             "The target of a place is the next token. So which place asks for "
             "the answer's first?",
-            "The last of the prompt, n - 1. From there on the targets are "
-            "row[n:], and there are len(row) - n of them.",
+            "The last of the prompt. So [-100] * (len(prompt) - 1) comes first, "
+            "then every token of the answer, then `end`.",
         ),
         right=(
-            "for place in range(n, len(row)):\n"
-            "    targets[b, place - 1] = row[place]",
+            "row = [*rows[-1], end]\n"
+            "n = len(prompt)\n"
+            "targets.append([-100] * (n - 1) + row[n:])",
         ),
         wrong=(
-            ("targets[b, : len(row) - 1] = row[1:]", "prompt is learned"),
-            ("targets[b, n : len(row) - 1] = row[n + 1 :]", "first token"),
-            ("targets[b, n - 1 : len(row) - 2] = row[n:-1]", "end is missing"),
-            ("targets[b, n : len(row) - 1] = row[n:-1]", "say itself"),
-            ("targets[b, n - 1 :] = row[n:]", "as many targets"),
+            ("targets.append([*prompt[1:], *answer, end])", "prompt is learned"),
+            (
+                "targets.append([-100] * len(prompt) + [*answer[1:], end])",
+                "first token",
+            ),
+            (
+                "targets.append([-100] * (len(prompt) - 1) + [*answer, -100])",
+                "end is missing",
+            ),
+            ("targets.append([-100] * len(prompt) + [*answer])", "say itself"),
+            (
+                "targets.append([-100] * len(prompt) + [*answer, end])",
+                "target too many",
+            ),
+            ("targets.append([*answer, end])", "has no places"),
         ),
         core=True,
     ),

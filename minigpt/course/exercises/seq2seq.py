@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from minigpt.attention import causal_mask
 from minigpt.block import MLP, LayerNorm
 from minigpt.course.exercises import Exercise, Question
 from minigpt.multihead import MultiHeadAttention
 
 
 def look(m, x, source, mask=None, *, q=None, kv=None, swap=False,
-         by="key", cut="halves", project=True):  # fmt: skip
+         cut="halves", project=True):  # fmt: skip
     """What cross-attention gives, with faults that can be chosen."""
     q, kv = (x if q is None else q), (source if kv is None else kv)
     H = m.n_head
@@ -27,18 +28,10 @@ def look(m, x, source, mask=None, *, q=None, kv=None, swap=False,
         k, v = split(pair).chunk(2, -1)
     k, v = (v, k) if swap else (k, v)
     q = split(m.q(q) if project else q)
-    T, S = q.size(-2), k.size(-2)
-    real = torch.ones(len(x), S).bool() if mask is None else mask
-    allowed = {
-        "key": real[:, None, None, :],
-        "query": real[:, None, :, None],
-        "none": torch.ones(1, 1, T, S, dtype=torch.bool),
-        "turned": ~real[:, None, None, :],
-        "causal": real[:, None, None, :]
-        & torch.ones(T, S, dtype=torch.bool).tril(S - T),
-    }[by]
-    scores = (q @ k.mT * q.size(-1) ** -0.5).masked_fill(~allowed, -1e30)
-    y = (scores.softmax(-1) * allowed) @ v
+    scores = q @ k.mT * q.size(-1) ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    y = scores.softmax(-1) @ v
     return m.proj(y.transpose(1, 2).reshape(x.shape))
 
 
@@ -58,26 +51,19 @@ class Cross(nn.Module):
         return look(self, x, source, mask)
 
 
-ALLOWED = (
-    "the scores are (B, H, T, S): `allowed` needs a dimension for heads and "
-    "one for queries, in the middle"
-)
 SHAPES = {
-    "mask must broadcast to (2, 3,": ALLOWED,
-    "mask must broadcast": "scores must be (B, H, T, S): give each head its "
-    "channels with split_heads",
+    "expected 4, got 3": "the heads are missing: give q, k and v their heads "
+    "with split_heads",
     "argument: 'n_head'": "split_heads also wants to know how many: "
     "split_heads(…, self.n_head)",
-    "must match the size": "the shapes do not fit: q is (B, H, T, D), k and v "
-    "(B, H, S, D)",
-    "Expected size for first two": "the shapes do not fit: q is (B, H, T, D), "
-    "k and v (B, H, S, D)",
     "cannot access local variable": "the blank must make every name that the "
     "next lines use",
     "not enough values to unpack": "two halves are asked for: chunk(2, dim=-1)",
     "too many values to unpack": "two halves are asked for: chunk(2, dim=-1)",
     "cannot be multiplied": "self.q takes what asks, self.kv what answers, "
     "each with C channels",
+    "must match": "the shapes do not fit: q is (B, H, T, D), k and v "
+    "(B, H, S, D), so give each head its channels with split_heads",
 }
 
 
@@ -123,26 +109,41 @@ def check_queries_keys(t):
 
 
 def check_mask(t):
-    m, x, source = a_layer(t)
-    real = torch.tensor([[True] * 4, [False, False, True, True]])
-    given = "x and source (2, 4, 12), the second source padded on the left"
-    got = t.call(m, x, source, mask=real, given=given, errors=SHAPES)
+    real = torch.rand(2, 5, generator=torch.Generator().manual_seed(t.seed))
+    real = real < 0.5
+    real[:, 0], real[:, -1] = torch.tensor([False, True]), True
+    given = f"real = {real.int().tolist()}, scores (2, 3, 4, 5)"
+    got = t.call(t.answer, real, given=given)
+
+    def allowed(mask):
+        return torch.ones(2, 3, 4, 5, dtype=torch.bool) & mask
+
+    def fits():
+        return got.dim() == 4 and allowed(got)
+
+    seen = t.call(
+        fits, given=given,
+        errors={
+            "must match": "the mask stops the queries: it must stop the keys, "
+            "the last dimension",
+            "has no attribute": "padding_mask must give a tensor",
+        },
+    )  # fmt: skip
+    t.true(
+        seen is not False, "four dimensions",
+        "the scores are (B, H, T, S): `real` needs a dimension for heads and "
+        "one for queries, in the middle",
+        given=given, expected="four dimensions", got=tuple(got.shape),
+    )  # fmt: skip
+    keys = real[:, None, None, :]
     t.same(
-        got,
-        look(m, x, source, real),
+        seen,
+        allowed(keys),
         "no query reads padding",
         given=given,
         mistakes={
-            "the mask stops the queries: it must stop the keys, the last "
-            "dimension": lambda: look(m, x, source, real, by="query"),
-            "padding is read: the mask has no effect": lambda: look(
-                m, x, source, real, by="none"
-            ),
-            "only padding is read: True is a real token": lambda: look(
-                m, x, source, real, by="turned"
-            ),
-            "it is causal: the whole source is known, nothing is hidden but "
-            "padding": lambda: look(m, x, source, real, by="causal"),
+            "padding is read: the mask has no effect": allowed(True),
+            "only padding is read: True is a real token": allowed(~keys),
         },
     )
 
@@ -155,20 +156,20 @@ def a_block(t):
         nn.init.normal_(norm.weight, 1.0, 0.3)
         nn.init.normal_(norm.bias, std=0.3)
     own, cross = MultiHeadAttention(12, 3), Cross(12, 3)
-    mlp = MLP(12, activation="relu")
+    mlp = MLP(12, activation=F.relu)
     n1, n2, n3 = norms
     given = "DecoderBlock(norm1, attention, norm2, cross, norm3, mlp)"
     block = t.make(t.answer, n1, own, n2, cross, n3, mlp, given=given)
     return block.eval(), torch.randn(2, 4, 12), torch.randn(2, 4, 12)
 
 
-def through(b, x, memory, real, own=None, *, order="post", norm=(1, 1, 1),
+def through(b, x, memory, across, own, *, order="post", norm=(1, 1, 1),
             residual=(1, 1, 1), swap=False, at="memory", drop=None):  # fmt: skip
     """What the decoder's block gives, with faults that can be chosen."""
     read = {
-        "memory": lambda x: b.cross(x, memory, mask=real),
-        "x": lambda x: b.cross(x, x, mask=real),
-        "exchanged": lambda x: b.cross(memory, x, mask=real),
+        "memory": lambda x: b.cross(x, memory, mask=across),
+        "x": lambda x: b.cross(x, x, mask=across),
+        "exchanged": lambda x: b.cross(memory, x, mask=across),
     }
     parts = [
         (b.norm1, lambda x: b.attention(x, mask=own)),
@@ -193,88 +194,75 @@ def through(b, x, memory, real, own=None, *, order="post", norm=(1, 1, 1),
 
 
 PASSED = {
-    "multiple values for": "`own` and `at` hold mask and record: pass each "
-    "once, with **",
-    "required positional argument": "self.cross takes x and memory",
-    "positional argument": "`own` and `at` are keywords: pass them with two "
-    "stars, self.attention(x, **own)",
-    "has no attribute 'append'": "a record has a list for each kind of "
-    "attention: **own and **at hand over the right one",
+    "missing 1 required positional argument": "self.cross takes x and memory",
+    "positional argument": "mask and record are keywords: "
+    "self.attention(x, mask=mask, record=record)",
 }
 
 
 def check_decoder_block(t):
     b, x, memory = a_block(t)
+    own = causal_mask(4)
     real = torch.tensor([[True] * 4, [False, False, True, True]])
-    given = "x and memory (2, 4, 12), the second source padded"
+    across = real[:, None, None, :]
+    given = "x and memory (2, 4, 12), a causal mask, the second source padded"
     got = t.call(
-        b, x, memory, source_mask=real, given=given,
-        errors=PASSED,
-    )  # fmt: skip
+        b, x, memory, mask=own, source_mask=across, given=given, errors=PASSED
+    )
+
+    def mistake(*masks, **options):
+        return lambda: through(b, x, memory, *(masks or (across, own)), **options)
+
     t.same(
         got,
-        through(b, x, memory, real),
+        through(b, x, memory, across, own),
         "three parts, each with its residual and its norm",
         given=given,
         mistakes={
-            "that is pre-norm: in 2017 the norm comes after the sum": lambda: (
-                through(b, x, memory, real, order="pre")
+            "that is pre-norm: in 2017 the norm comes after the sum": mistake(
+                order="pre"
             ),
-            "the residuals are missing: norm(x + part(x))": lambda: through(
-                b, x, memory, real, residual=(0, 0, 0)
+            "the residuals are missing: norm(x + part(x))": mistake(
+                residual=(0, 0, 0)
             ),
             "cross-attention has no residual: what the target knew of itself "
-            "is lost": lambda: through(b, x, memory, real, residual=(1, 0, 1)),
-            "the norms are missing": lambda: through(
-                b, x, memory, real, norm=(0, 0, 0)
-            ),
+            "is lost": mistake(residual=(1, 0, 1)),
+            "the norms are missing": mistake(norm=(0, 0, 0)),
             "cross-attention comes second: first the target looks at itself": (
-                lambda: through(b, x, memory, real, swap=True)
+                mistake(swap=True)
             ),
             "the norm goes over the sum: norm(x + part(x)), not norm(x) + "
-            "part(x)": lambda: through(b, x, memory, real, order="of x"),
+            "part(x)": mistake(order="of x"),
             "the norm goes over the sum: norm(x + part(x)), not x + "
-            "norm(part(x))": lambda: through(
-                b, x, memory, real, order="of part"
-            ),
-            "cross-attention looks at x: hand it memory": lambda: through(
-                b, x, memory, real, at="x"
-            ),
+            "norm(part(x))": mistake(order="of part"),
+            "cross-attention looks at x: hand it memory": mistake(at="x"),
             "memory asks and x answers: it is x that asks, so x comes "
-            "first": lambda: through(b, x, memory, real, at="exchanged"),
-            "cross-attention is missing": lambda: through(
-                b, x, memory, real, drop=1
-            ),
-            "the MLP is missing": lambda: through(b, x, memory, real, drop=2),
-            "padding of the source is read: cross-attention needs its mask, "
-            "**at": lambda: through(b, x, memory, None),
+            "first": mistake(at="exchanged"),
+            "cross-attention is missing": mistake(drop=1),
+            "the MLP is missing": mistake(drop=2),
+            "padding of the source is read: cross-attention needs "
+            "mask=source_mask": mistake(None, own),
+            "the target looks at what is still to come: self-attention needs "
+            "mask=mask": mistake(across, None),
+            "cross-attention was given the target's mask: it needs "
+            "source_mask": mistake(own, own),
         },
         otherwise="the numbers are others: three times norm(x + part(x)), "
         "where part is attention, cross-attention, MLP",
     )
-    fits = torch.tensor([[True] * 4, [True, True, True, False]])
-    fits[0, 0] = False
-    record = SimpleNamespace(encoder=[], decoder=[], cross=[])
-    given = "the target padded too (mask), and a record"
-    got = t.call(
-        b, x, memory, mask=fits, source_mask=real, record=record,
+    kept, seen = [], []
+    given = "the same, with a list for the weights of each attention"
+    lists = dict(record=kept, cross_record=seen)
+    t.call(
+        lambda: b(x, memory, mask=own, source_mask=across, **lists),
         given=given, errors=PASSED,
     )  # fmt: skip
-    t.same(
-        got[fits],
-        through(b, x, memory, real, fits)[fits],
-        "the target's padding is not read",
-        given=given,
-        mistakes={
-            "padding of the target is read: self-attention needs its mask, "
-            "**own": lambda: through(b, x, memory, real)[fits],
-        },
-    )
-    found = len(record.decoder), len(record.cross)
+    found = len(kept), len(seen)
     t.true(
         found == (1, 1),
         "both maps are recorded",
-        "the record stays empty: **own and **at hold it beside the mask",
+        "a record stays empty: pass record=record to self-attention and "
+        "record=cross_record to cross-attention",
         given=given, expected="one map of each attention", got=found,
     )  # fmt: skip
 
@@ -344,7 +332,7 @@ def check_smoothing(t):
 def check_rate(t):
     C, W = (16, 4) if t.seed == 1 else (4 + t.seed % 50, 3 + t.seed % 7)
     steps = [0, W - 1, 4 * W - 1]
-    given = f"steps {steps}, n_embd={C}, warmup={W}"
+    given = f"steps {steps}, n_embd={C}, warmup_steps={W}"
 
     def rates():
         return [t.answer(step, C, W) for step in steps]
@@ -370,7 +358,7 @@ def check_rate(t):
             "the larger of the two was taken: the smaller": all_of(
                 lambda n: C**-0.5 * max(n**-0.5, n * W**-1.5)
             ),
-            "there is no warm-up": all_of(lambda n: C**-0.5 * n**-0.5),
+            "there is no warmup": all_of(lambda n: C**-0.5 * n**-0.5),
             "it never falls": all_of(lambda n: C**-0.5 * n * W**-1.5),
             "the width of the model is missing: times n_embd**-0.5": all_of(
                 lambda n: min(n**-0.5, n * W**-1.5)
@@ -378,8 +366,8 @@ def check_rate(t):
             "a wider model needs a smaller rate: n_embd**-0.5": all_of(
                 lambda n: C**0.5 * min(n**-0.5, n * W**-1.5)
             ),
-            "the two lines must meet at the end of the warm-up: "
-            "warmup**-1.5": all_of(
+            "the two lines must meet at the end of the warmup: "
+            "warmup_steps**-1.5": all_of(
                 lambda n: C**-0.5 * min(n**-0.5, n * W**-0.5)
             ),
             "a**-1/2 is half of a**-1: write **-0.5 and **-1.5": all_of(
@@ -388,7 +376,7 @@ def check_rate(t):
             "it returns None: is the `return` missing?": [None] * 3,
         },
         otherwise="the numbers are others: n_embd**-0.5 · the smaller of "
-        "n**-0.5 and n · warmup**-1.5",
+        "n**-0.5 and n · warmup_steps**-1.5",
     )
 
 
@@ -478,9 +466,11 @@ NOTE = "done = done | (new == eos)\n"
 GROW = "idx = torch.cat([idx, new[:, None]], 1)"
 HALVES = "k, v = self.kv({}).chunk(2, dim=-1)\n"
 SPLIT = "q, k, v = (split_heads(y, self.n_head) for y in ({}, k, v))"
+OWN = "self.attention(x, mask=mask, record=record)"
+ACROSS = "self.cross(x, memory, mask=source_mask, record=cross_record)"
 POST = (
-    "x = self.norm1(x + self.attention(x, **own))\n"
-    "x = self.norm2({}self.cross({}, **{}))\n"
+    f"x = self.norm1(x + {OWN})\n"
+    f"x = self.norm2(x + {ACROSS})\n"
     "return self.norm3(x + self.mlp(x))"
 )
 
@@ -536,19 +526,19 @@ EXERCISES = [
     ),
     Exercise(
         "seq2seq.mask",
-        "CrossAttention.forward",
+        "padding_mask",
         check_mask,
         (
             "The mask is about the source, and the source is the last "
             "dimension of the scores.",
-            "mask[:, None, None, :] is (B, 1, 1, S).",
+            "real[:, None, None, :] is (B, 1, 1, S).",
         ),
-        right=("allowed = mask.view(len(mask), 1, 1, -1)",),
+        right=("return real.view(len(real), 1, 1, -1)",),
         wrong=(
-            ("allowed = mask[:, None, :, None]", "stops the queries"),
-            ("allowed = torch.ones_like(mask)[:, None, None, :]", "no effect"),
-            ("allowed = ~mask[:, None, None, :]", "only padding"),
-            ("allowed = mask[:, None, :]", "for heads and one"),
+            ("return real[:, None, :, None]", "stops the queries"),
+            ("return torch.ones_like(real)[:, None, None, :]", "no effect"),
+            ("return ~real[:, None, None, :]", "only padding"),
+            ("return real[:, None, :]", "for heads and one"),
         ),
     ),
     Exercise(
@@ -557,72 +547,62 @@ EXERCISES = [
         check_decoder_block,
         (
             "Three times the same pattern: norm(x + part(x)).",
-            "self.cross(x, memory, **at) is the second part; the first and "
-            "the third are those of Block.",
+            "self.cross(x, memory, mask=source_mask, record=cross_record) is "
+            "the second part; the first and the third are those of Block.",
         ),
         right=(
-            "y = x + self.attention(x, **own)\n"
+            f"y = x + {OWN}\n"
             "x = self.norm1(y)\n"
-            "found = self.cross(x, memory, **at)\n"
+            f"found = {ACROSS}\n"
             "x = self.norm2(found + x)\n"
             "x = x + self.mlp(x)\n"
             "return self.norm3(x)",
         ),
         wrong=(
             (
-                "x = x + self.attention(self.norm1(x), **own)\n"
-                "x = x + self.cross(self.norm2(x), memory, **at)\n"
+                f"x = x + {OWN.replace('(x', '(self.norm1(x)')}\n"
+                f"x = x + {ACROSS.replace('(x', '(self.norm2(x)')}\n"
                 "return x + self.mlp(self.norm3(x))",
                 "pre-norm",
             ),
-            (POST.format("", "x, memory", "at"), "has no residual"),
-            (POST.format("x + ", "x, x", "at"), "hand it memory"),
-            (POST.format("x + ", "x, memory", "own"), "needs its mask"),
+            (POST.replace(f"x + {ACROSS}", ACROSS), "has no residual"),
+            (POST.replace("memory", "x"), "hand it memory"),
+            (POST.replace("source_mask", "None"), "padding of the source"),
+            (POST.replace("=source_mask", "=mask"), "the target's mask"),
             (
-                "x = self.norm2(x + self.cross(x, memory, **at))\n"
-                "x = self.norm1(x + self.attention(x, **own))\n"
+                f"x = self.norm2(x + {ACROSS})\n"
+                f"x = self.norm1(x + {OWN})\n"
                 "return self.norm3(x + self.mlp(x))",
                 "comes second",
             ),
             (
-                "x = self.norm1(self.attention(x, **own))\n"
-                "x = self.norm2(self.cross(x, memory, **at))\n"
+                f"x = self.norm1({OWN})\n"
+                f"x = self.norm2({ACROSS})\n"
                 "return self.norm3(self.mlp(x))",
                 "residuals are missing",
             ),
+            (POST.replace("mask=mask, ", ""), "still to come"),
             (
-                POST.format("x + ", "x, memory", "at").replace(", **own", ""),
-                "of the target is read",
-            ),
-            (
-                "x = self.norm1(x + self.attention(x, mask=mask))\n"
-                "x = self.norm2(x + self.cross(x, memory, mask=source_mask))\n"
-                "return self.norm3(x + self.mlp(x))",
+                POST.replace(", record=record", "").replace(
+                    ", record=cross_record", ""
+                ),
                 "stays empty",
             ),
             (
-                "x = self.norm1(x) + self.attention(x, **own)\n"
-                "x = self.norm2(x) + self.cross(x, memory, **at)\n"
+                f"x = self.norm1(x) + {OWN}\n"
+                f"x = self.norm2(x) + {ACROSS}\n"
                 "return self.norm3(x) + self.mlp(x)",
                 "not norm(x)",
             ),
             (
-                "x = x + self.norm1(self.attention(x, **own))\n"
-                "x = x + self.norm2(self.cross(x, memory, **at))\n"
+                f"x = x + self.norm1({OWN})\n"
+                f"x = x + self.norm2({ACROSS})\n"
                 "return x + self.norm3(self.mlp(x))",
                 "not x + norm",
             ),
-            (POST.format("x + ", "memory, x", "at"), "x that asks"),
-            (
-                POST.format("x + ", "x, memory", "at").replace("**own", "own"),
-                "two stars",
-            ),
-            (
-                POST.format("x + ", "x, memory", "at").replace(
-                    "**own", "mask=mask, record=record"
-                ),
-                "the right one",
-            ),
+            (POST.replace("x, memory", "memory, x"), "x that asks"),
+            (POST.replace("x, mask=mask", "x, mask"), "are keywords"),
+            (POST.replace("x, memory", "x"), "takes x and memory"),
         ),
         core=True,
     ),
@@ -679,32 +659,32 @@ EXERCISES = [
         "inverse_sqrt",
         check_rate,
         (
-            "Two lines cross where the warm-up ends; which of them is lower "
+            "Two lines cross where the warmup ends; which of them is lower "
             "before, and which after?",
-            "n_embd**-0.5 * min(n**-0.5, n * warmup**-1.5).",
+            "n_embd**-0.5 * min(n**-0.5, n * warmup_steps**-1.5).",
         ),
         right=(
-            "if n < warmup:\n"
-            "    return n / warmup / (n_embd * warmup) ** 0.5\n"
+            "if n < warmup_steps:\n"
+            "    return n / warmup_steps / (n_embd * warmup_steps) ** 0.5\n"
             "return (n_embd * n) ** -0.5",
         ),
         wrong=(
             (
-                "return n_embd**-0.5 * max(n**-0.5, n * warmup**-1.5)",
+                "return n_embd**-0.5 * max(n**-0.5, n * warmup_steps**-1.5)",
                 "the smaller",
             ),
-            ("return min(n**-0.5, n * warmup**-1.5)", "width of the model"),
-            ("return (n_embd * n) ** -0.5", "no warm-up"),
+            ("return min(n**-0.5, n * warmup_steps**-1.5)", "width of the model"),
+            ("return (n_embd * n) ** -0.5", "no warmup"),
             (
-                "return n_embd**-0.5 * min(step**-0.5, step * warmup**-1.5)",
+                "return n_embd**-0.5 * min(step**-0.5, step * warmup_steps**-1.5)",
                 "the first step is 0",
             ),
             (
-                "return n_embd**-1/2 * min(n**-1/2, n * warmup**-3/2)",
+                "return n_embd**-1/2 * min(n**-1/2, n * warmup_steps**-3/2)",
                 "half of a",
             ),
             (
-                "rate = n_embd**-0.5 * min(n**-0.5, n * warmup**-1.5)",
+                "rate = n_embd**-0.5 * min(n**-0.5, n * warmup_steps**-1.5)",
                 "`return` missing",
             ),
         ),
