@@ -25,7 +25,7 @@ from common import RESULTS, chapter_cells, load, read, save, today, versions
 
 from minigpt.bigram import evaluate
 from minigpt.block import MLP
-from minigpt.gpt import PARTS, GPT, GPTConfig
+from minigpt.gpt import GPT, PARTS, GPTConfig
 from minigpt.modern import SwiGLU
 from minigpt.train import (
     Recipe,

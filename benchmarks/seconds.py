@@ -106,8 +106,8 @@ def main(a):
             model.eval(), corpus.val, block_size=a.block_size
         )
         print(
-            f"{name:20} {recipes[name].max_steps:5} steps {seconds[name]:7.1f} s"
-            f"  held out {losses[name]:.4f} nats"
+            f"{name:20} {recipes[name].max_steps:5} steps "
+            f"{seconds[name]:7.1f} s  held out {losses[name]:.4f} nats"
         )
     share = seconds[OURS] / seconds[THEIRS]
     reached = "reached" if losses[OURS] <= a.target else "missed"
