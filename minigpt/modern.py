@@ -41,16 +41,17 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, gain.shape, gain, self.eps)
 
 
-def rope_table(block_size, head_dim, base=10_000.0):
+def rope_table(block_size, head_dim, base=None):
     """The cosines and sines that turn each position: two tensors (T, D / 2).
 
-    Pair i of position t turns by t / base^(2i / D) radians.
+    Pair i of position t turns by t / base^(2i / D) radians; `base` is
+    block_size by default, and 10,000 in the paper.
     Source: Su et al. 2021, section 3.2.2.
     """
     assert head_dim % 2 == 0, "channels turn in pairs"
     i = torch.arange(0, head_dim, 2, dtype=torch.float64)
     t = torch.arange(block_size, dtype=torch.float64)
-    angles = t[:, None] * base ** (-i / head_dim)  # (T, D / 2)
+    angles = t[:, None] * (base or block_size) ** (-i / head_dim)  # (T, D / 2)
     return angles.cos().float(), angles.sin().float()
 
 

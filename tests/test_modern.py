@@ -126,7 +126,7 @@ def test_rotate_equals_llamas_rotary_embedding():
     positions = torch.arange(64)[None, where]
     cos, sin = llama.LlamaRotaryEmbedding(config)(q, positions)
     theirs = llama.apply_rotary_pos_emb(q, k, cos, sin)
-    cos, sin = (x[where] for x in rope_table(64, 8))
+    cos, sin = (x[where] for x in rope_table(64, 8, base=10_000))
     assert cos.shape == sin.shape == (5, 4)
     assert_close((rotate(q, cos, sin), rotate(k, cos, sin)), theirs)
 
@@ -288,6 +288,7 @@ def test_the_parts_of_llama_make_llama():
         num_key_value_heads=2,
         max_position_embeddings=16,
         rms_norm_eps=1e-5,
+        rope_theta=16.0,
         tie_word_embeddings=True,
         attn_implementation="eager",
     )
