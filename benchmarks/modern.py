@@ -17,26 +17,20 @@ import math
 import statistics
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
 import tyro
 from common import RESULTS, chapter_cells, load, read, save, today, versions
 
-from minigpt.block import MLP, LayerNorm
-from minigpt.gpt import GPT, GPTConfig
-from minigpt.modern import (
-    GroupedQueryAttention,
-    RMSNorm,
-    SwiGLU,
-    muon_and_adamw,
-)
+from minigpt.bigram import evaluate
+from minigpt.block import MLP
+from minigpt.gpt import GPT, PARTS, GPTConfig
+from minigpt.modern import SwiGLU
 from minigpt.train import (
     Recipe,
     learning_rate,
     make_optimizer,
-    score,
     step_batches,
     train_step,
 )
@@ -47,13 +41,10 @@ CHAPTER = Path(__file__).parent.parent / "notebooks" / "15_modern.ipynb"
 def variant_cells(tag="variants"):
     """Run the chapter's cells with this tag -> the names they define."""
     names = {
-        "math": math, "time": time, "partial": partial, "replace": replace,
-        "nn": torch.nn, "MLP": MLP, "LayerNorm": LayerNorm, "GPT": GPT,
-        "GroupedQueryAttention": GroupedQueryAttention, "RMSNorm": RMSNorm,
-        "SwiGLU": SwiGLU, "muon_and_adamw": muon_and_adamw,
-        "make_optimizer": make_optimizer, "learning_rate": learning_rate,
-        "step_batches": step_batches, "train_step": train_step,
-        "score": score,
+        "math": math, "time": time, "nn": torch.nn, "MLP": MLP,
+        "SwiGLU": SwiGLU, "PARTS": PARTS, "make_optimizer": make_optimizer,
+        "learning_rate": learning_rate, "step_batches": step_batches,
+        "train_step": train_step, "evaluate": evaluate,
     }  # fmt: skip
     return chapter_cells(CHAPTER, tag, names)
 
@@ -73,6 +64,7 @@ class Settings:
 
 def run(how, chapter, s, ids, val, vocab_size, seed):
     """Build, train and measure one variant with one seed -> its entry."""
+    parts, training = chapter["VARIANTS"][how]
     config = GPTConfig(
         vocab_size=vocab_size,
         block_size=s.block_size,
@@ -80,20 +72,23 @@ def run(how, chapter, s, ids, val, vocab_size, seed):
         n_head=s.n_head,
         n_embd=s.n_embd,
         bias=False,
+        **parts,
     )
     recipe = Recipe(
-        steps=1000,  # thousandths of the seconds
-        warmup=50,
-        peak=chapter["peak"](how),
-        floor=0.0,
+        max_steps=1000,  # thousandths of the seconds
+        warmup_steps=50,
+        lr=3e-3,
+        min_lr=0.0,
         batch_size=s.batch_size,
-        micro_batch=s.batch_size,
+        micro_batch_size=s.batch_size,
         seed=seed,
     )
     torch.manual_seed(seed)
-    model, optimizer = chapter["build"](how, config, recipe)
+    model = GPT(config)
     begin = time.process_time()
-    steps = chapter["train_for"](s.seconds, model, optimizer, ids, recipe)
+    steps = chapter["train_for"](
+        s.seconds, model, ids, replace(recipe, **training)
+    )
     seconds = time.process_time() - begin
     return {
         "part": how,
@@ -145,7 +140,7 @@ class Arguments:
 def main(a):
     torch.set_num_threads(1)
     chapter, corpus = variant_cells(), load(a.corpus)
-    order = chapter["VARIANTS"]
+    order = list(chapter["VARIANTS"])
     if unknown := [how for how in a.only if how not in order]:
         raise SystemExit(f"--only must be among {order}, got {unknown}")
     s = Settings(seconds=a.seconds)

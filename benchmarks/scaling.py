@@ -20,8 +20,9 @@ import tyro
 from common import RESULTS, chapter_cells, load, read, save, today, versions
 from search import spread
 
+from minigpt.bigram import evaluate
 from minigpt.gpt import GPT, GPTConfig, count_parameters
-from minigpt.train import Recipe, score, train
+from minigpt.train import Recipe, train
 
 CHAPTER = Path(__file__).parent.parent / "notebooks" / "17_scale.ipynb"
 TOKENS = 1_024_000  # for every model
@@ -52,7 +53,7 @@ def run_cells():
     """Run the chapter's cells tagged "scaling" -> the names they define."""
     names = {
         "time": time, "torch": torch, "GPT": GPT, "GPTConfig": GPTConfig,
-        "Recipe": Recipe, "score": score, "train": train,
+        "Recipe": Recipe, "evaluate": evaluate, "train": train,
         "count_parameters": count_parameters,
     }  # fmt: skip
     return chapter_cells(CHAPTER, "scaling", names)

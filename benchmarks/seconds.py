@@ -3,9 +3,9 @@
     python benchmarks/seconds.py --corpus tinyshakespeare.txt
 
 The plain loop trains Hugging Face's GPT-2 for 2,000 steps of 12 windows with
-AdamW at a rate of 1e-3. Ours has the same shape and as many windows a step,
-and follows the recipe of chapter 9: warm-up, a peak rate, a cosine, clipping,
-in as many steps as --steps says. Both run in turn, in pieces of 50 steps, so
+AdamW at a learning rate of 1e-3. Ours has the same shape and as many windows
+a step, and follows the recipe of chapter 9, warmup, cosine and clipping, in as
+many steps as --max-steps says. Both run in turn, in pieces of 50 steps, so
 that other load on the machine hits both; measuring the held-out loss is not
 counted. Prints both losses and the ratio of the seconds.
 """
@@ -34,9 +34,9 @@ PIECE = 50  # steps in one turn
 class Seconds(Arguments):
     """Compare the seconds that lead to a held-out loss."""
 
-    steps: int = 1330
+    max_steps: int = 1330
     """Steps of ours."""
-    peak: float = 4e-3
+    lr: float = 4e-3
     """Highest learning rate of ours."""
     their_steps: int = 2000
     """Steps of the plain loop."""
@@ -60,13 +60,13 @@ def contestant(model, ids, recipe, block_size):
     """-> a generator that trains for PIECE steps and yields its seconds."""
     optimizer = make_optimizer(model, recipe)
     seconds = 0.0
-    for step in range(recipe.steps):
+    for step in range(recipe.max_steps):
         begin = time.perf_counter()
         batches = step_batches(ids, step, recipe, block_size=block_size)
-        rate = learning_rate(step, recipe)
-        train_step(model, optimizer, batches, recipe, rate=rate)
+        lr = learning_rate(step, recipe)
+        train_step(model, optimizer, batches, recipe, lr=lr)
         seconds += time.perf_counter() - begin
-        if (step + 1) % PIECE == 0 or step + 1 == recipe.steps:
+        if (step + 1) % PIECE == 0 or step + 1 == recipe.max_steps:
             yield seconds
 
 
@@ -74,16 +74,16 @@ def main(a):
     torch.set_num_threads(a.threads)
     corpus = load(a.corpus)
     V = corpus.tokenizer.n_vocab
-    size = {"batch_size": a.batch_size, "micro_batch": a.batch_size}
+    size = {"batch_size": a.batch_size, "micro_batch_size": a.batch_size}
     torch.manual_seed(a.seed)
     models = {OURS: ours(a, V)[0], THEIRS: Logits(theirs(a, V)[0])}
     recipes = {
         OURS: Recipe(
-            steps=a.steps, peak=a.peak, floor=a.peak / 40,
-            warmup=a.steps // 10, seed=a.seed, **size,
+            max_steps=a.max_steps, lr=a.lr, min_lr=a.lr / 40,
+            warmup_steps=a.max_steps // 10, seed=a.seed, **size,
         ),
         THEIRS: Recipe(
-            steps=a.their_steps, peak=1e-3, floor=1e-3, warmup=0,
+            max_steps=a.their_steps, lr=1e-3, min_lr=1e-3, warmup_steps=0,
             seed=a.seed, **size,
         ),
     }  # fmt: skip
@@ -106,8 +106,8 @@ def main(a):
             model.eval(), corpus.val, block_size=a.block_size
         )
         print(
-            f"{name:20} {recipes[name].steps:5} steps {seconds[name]:7.1f} s"
-            f"  held out {losses[name]:.4f} nats"
+            f"{name:20} {recipes[name].max_steps:5} steps "
+            f"{seconds[name]:7.1f} s  held out {losses[name]:.4f} nats"
         )
     share = seconds[OURS] / seconds[THEIRS]
     reached = "reached" if losses[OURS] <= a.target else "missed"

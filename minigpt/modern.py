@@ -15,11 +15,19 @@ from minigpt.multihead import MultiHeadAttention, split_heads
 from minigpt.train import OPTIMIZERS
 
 
+def rms_normalize(x, eps=1e-5):
+    """(..., C) -> (..., C): each token over its root mean square.
+
+    Source: Zhang and Sennrich 2019, equation 4 (with eps under the root).
+    """
+    mean_square = x.square().mean(-1, keepdim=True)  # (..., 1)
+    return x * (mean_square + eps).rsqrt()
+
+
 class RMSNorm(nn.Module):
-    """(..., C) -> (..., C): each token over its root mean square, times a gain.
+    """(..., C) -> (..., C): `rms_normalize`, times a gain for each channel.
 
     There is no shift; `bias` is accepted because LayerNorm has one.
-    Source: Zhang and Sennrich 2019, equation 4 (with eps under the root).
     """
 
     def __init__(self, n_embd, eps=1e-5, bias=False):
@@ -28,20 +36,22 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x):
-        """(..., C) -> (..., C), in one fused pass over memory."""
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        """(..., C) -> (..., C)."""
+        gain = self.weight.to(x.dtype)
+        return F.rms_norm(x, gain.shape, gain, self.eps)
 
 
-def rope_table(block_size, head_dim, base=10_000.0):
+def rope_table(block_size, head_dim, base=None):
     """The cosines and sines that turn each position: two tensors (T, D / 2).
 
-    Pair i of position t turns by t / base^(2i / D) radians.
+    Pair i of position t turns by t / base^(2i / D) radians; `base` is
+    block_size by default, and 10,000 in the paper.
     Source: Su et al. 2021, section 3.2.2.
     """
     assert head_dim % 2 == 0, "channels turn in pairs"
     i = torch.arange(0, head_dim, 2, dtype=torch.float64)
     t = torch.arange(block_size, dtype=torch.float64)
-    angles = t[:, None] * base ** (-i / head_dim)  # (T, D / 2)
+    angles = t[:, None] * (base or block_size) ** (-i / head_dim)  # (T, D / 2)
     return angles.cos().float(), angles.sin().float()
 
 
@@ -50,8 +60,8 @@ def rotate(x, cos, sin):
 
     Channels i and i + D / 2 of each head are a pair, as in Llama.
     """
-    a, b = x.chunk(2, dim=-1)  # (B, H, T, D / 2)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    a, b = x.chunk(2, dim=-1)  # (B, H, T, D / 2)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
@@ -87,6 +97,7 @@ class GroupedQueryAttention(MultiHeadAttention):
                  position="rope", qk_norm=False, bias=True, dropout=0.0):  # fmt: skip
         super().__init__(n_embd, n_head, bias=bias, dropout=dropout)
         D, self.n_kv_head = n_embd // n_head, n_kv_head or n_head
+        assert n_head % self.n_kv_head == 0, f"{n_head} heads share {n_kv_head}"
         self.position = position
         self.widths = [n_embd, self.n_kv_head * D, self.n_kv_head * D]
         self.qkv = nn.Linear(n_embd, sum(self.widths), bias=bias)
@@ -100,22 +111,26 @@ class GroupedQueryAttention(MultiHeadAttention):
     def heads(self, x, start=0):
         """x (B, T, C) -> queries (B, H, T, D), keys and values (B, K, T, D)."""
         q, k, v = self.qkv(x).split(self.widths, dim=-1)
-        q = self.norm_q(split_heads(q, self.n_head))
-        k = self.norm_k(split_heads(k, self.n_kv_head))
+        q = split_heads(q, self.n_head)  # (B, H, T, D)
+        k = split_heads(k, self.n_kv_head)  # (B, K, T, D)
+        v = split_heads(v, self.n_kv_head)  # (B, K, T, D)
+        q, k = self.norm_q(q), self.norm_k(k)
         if self.position == "rope":
             here = slice(start, start + x.size(1))
             q = rotate(q, self.cos[here], self.sin[here])
             k = rotate(k, self.cos[here], self.sin[here])
-        return q, k, split_heads(v, self.n_kv_head)
+        return q, k, v
 
     def attend(self, q, k, v, mask, record):
         """Repeat the shared heads and add ALiBi's penalty, then attend."""
         times = self.n_head // self.n_kv_head
-        k, v = repeat_heads(k, times), repeat_heads(v, times)
+        if times > 1:
+            k, v = repeat_heads(k, times), repeat_heads(v, times)
         if self.position == "alibi":
             bias = alibi(q.size(-2), k.size(-2), self.n_head, q.device)
-            hidden = torch.zeros_like(bias) if mask is None else ~mask
-            mask = bias.masked_fill(hidden.bool(), -torch.inf)
+            bias = bias.to(q.dtype)  # (H, T, S)
+            hide = mask is not None
+            mask = bias.masked_fill(~mask, -torch.inf) if hide else bias
         return attention(q, k, v, mask, record)
 
 
@@ -165,48 +180,56 @@ def orthogonalize(G, rounds=5):
     """G (..., rows, columns) -> the same shape, singular values 0.68 to 1.21.
 
     Newton-Schulz: products only. Singular values below 0.0015 of G's norm
-    come out smaller.
+    (the root of the sum of its squares) come out smaller.
     Source: Jordan et al. 2024, "Muon".
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = G.size(-2) > G.size(-1)
-    X = G.mT if tall else G  # the product X Xᵀ is then the smaller one
+    X = G.mT if tall else G  # the square X Xᵀ is then the smaller one
     X = X / X.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    A = X @ X.mT  # (..., rows, rows)
+    W = I = torch.eye(A.size(-1), dtype=A.dtype, device=A.device)
     for _ in range(rounds):
-        A = X @ X.mT
-        X = a * X + (b * A + c * A @ A) @ X
-    return X.mT if tall else X
+        P = a * I + b * A + c * A @ A
+        A, W = P @ A @ P, P @ W
+    return (W @ X).mT if tall else W @ X
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is made orthogonal; for matrices only.
 
-    Matrices of one shape go through Newton-Schulz together.
     Sources: Jordan et al. 2024, "Muon"; the size of a step: Liu et al. 2025.
     """
 
     def __init__(self, params, lr=1e-3, *, momentum=0.95, weight_decay=0.1):
         options = dict(lr=lr, momentum=momentum, weight_decay=weight_decay)
         super().__init__(params, options)
+        for group in self.param_groups:
+            assert all(p.dim() == 2 for p in group["params"]), "matrices only"
 
     @torch.no_grad()
     def step(self):
         """One update of every matrix that has a gradient."""
         for group in self.param_groups:
-            keep = group["momentum"]
-            shapes = {}
+            shapes = {}  # shape -> the matrices that have it
             for p in group["params"]:
                 if p.grad is not None:
-                    mean = self.state[p].setdefault("mean", torch.zeros_like(p))
-                    mean.lerp_(p.grad, 1 - keep)
-                    ahead = p.grad.lerp(mean, keep)
-                    shapes.setdefault(p.shape, []).append((p, ahead))
-            for shape, pairs in shapes.items():
-                stack = torch.stack([ahead for _, ahead in pairs])
-                size = group["lr"] * 0.2 * max(shape) ** 0.5
-                for (p, _), update in zip(pairs, orthogonalize(stack)):
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.add_(update, alpha=-size)
+                    shapes.setdefault(p.shape, []).append(p)
+            for matrices in shapes.values():
+                self.move(matrices, **group)
+
+    def move(self, matrices, *, lr, momentum, weight_decay, **_):
+        """Update some matrices, all of one shape."""
+        ahead = []
+        for p in matrices:
+            if p not in self.state:
+                self.state[p]["mean"] = torch.zeros_like(p)
+            mean = self.state[p]["mean"].lerp_(p.grad, 1 - momentum)
+            ahead.append(p.grad.lerp(mean, momentum))
+        updates = orthogonalize(torch.stack(ahead))  # (matrices, rows, columns)
+        for p, update in zip(matrices, updates):
+            p.mul_(1 - lr * weight_decay)
+            p.add_(update, alpha=-lr * 0.2 * max(p.shape) ** 0.5)
 
 
 class Together:
@@ -238,18 +261,18 @@ class Together:
 
 def muon(model, recipe):
     """Muon for the matrices inside the blocks of a GPT, AdamW for the rest."""
+    decay = recipe.weight_decay
     inside = [p for p in model.blocks.parameters() if p.dim() == 2]
     known = set(inside)
     rest = [p for p in model.parameters() if p not in known]
-    decay = recipe.weight_decay
     groups = [
         {"params": [p for p in rest if p.dim() >= 2], "weight_decay": decay},
         {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
     ]
-    rest = torch.optim.AdamW(
+    adamw = torch.optim.AdamW(
         groups, lr=recipe.lr, betas=(0.9, 0.95), fused=True
     )
-    return Together(Muon(inside, lr=recipe.lr, weight_decay=decay), rest)
+    return Together(Muon(inside, lr=recipe.lr, weight_decay=decay), adamw)
 
 
 OPTIMIZERS["muon"] = muon

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import warnings
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
+from minigpt.attention import causal_mask
 from minigpt.cache import KVCache, new_cache
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.modern import (
@@ -24,49 +26,42 @@ from minigpt.modern import (
     SwiGLU,
     Together,
     alibi,
-    modern_gpt,
-    muon_and_adamw,
     orthogonalize,
     repeat_heads,
-    rope_angles,
+    rms_normalize,
+    rope_table,
     rotate,
+    squared_relu,
 )
 from minigpt.multihead import MultiHeadAttention, join_heads
-from minigpt.train import Recipe, parameter_groups, train_step
+from minigpt.train import Recipe, make_optimizer, parameter_groups, train_step
 
 SMALL = GPTConfig(
-    vocab_size=40,
-    block_size=16,
-    n_layer=2,
-    n_head=4,
-    n_embd=24,
-    bias=False,
-    position="none",
+    vocab_size=40, block_size=16, n_layer=2, n_head=4, n_embd=24, bias=False
 )
-
-
-def attention(**options):
-    part = partial(GroupedQueryAttention, **options)
-    return lambda config: GPT(config, attention=part)
-
-
+LLAMA = replace(SMALL, norm="rms", position="rope", mlp="swiglu", n_kv_head=2)
 VARIANTS = {
-    "rope": attention(),
-    "alibi": attention(position="alibi"),
-    "one head of keys": attention(n_kv_head=1, position="none"),
-    "qk-norm": attention(qk_norm=True, position="none"),
-    "all in attention": attention(n_kv_head=2, qk_norm=True),
-    "alibi, shared": attention(n_kv_head=2, position="alibi"),
-    "rmsnorm": lambda config: GPT(config, norm=RMSNorm),
-    "swiglu": lambda config: GPT(config, mlp=SwiGLU),
-    "modern": lambda config: modern_gpt(config, n_kv_head=2, qk_norm=True),
+    "rope": replace(SMALL, position="rope"),
+    "alibi": replace(SMALL, position="alibi"),
+    "one head of keys": replace(SMALL, n_kv_head=1, position="none"),
+    "shared heads, learned": replace(SMALL, n_kv_head=2),
+    "qk-norm": replace(SMALL, qk_norm=True, position="none"),
+    "all in attention": replace(
+        SMALL, n_kv_head=2, qk_norm=True, position="rope"
+    ),
+    "alibi, shared": replace(SMALL, n_kv_head=2, position="alibi"),
+    "rmsnorm": replace(SMALL, norm="rms"),
+    "swiglu": replace(SMALL, mlp="swiglu"),
+    "squared relu": replace(SMALL, mlp="relu2"),
+    "post-norm": replace(LLAMA, order="post", bias=True),
+    "modern": replace(LLAMA, qk_norm=True),
 }
 
 
-def some_model(build, config=SMALL, seed=0):
+def some_model(config, seed=0):
     """A model whose weights are large enough that positions matter."""
     torch.manual_seed(seed)
-    model = build(config).eval()
+    model = GPT(config).eval()
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(torch.randn_like(p) * 0.3 if p.dim() == 2 else p)
@@ -95,13 +90,25 @@ def test_rmsnorm_equals_torch_with_gradients(C, eps, seed):
         grads.append(torch.autograd.grad(y, [x, norm.weight], g))
     assert_close(*outs)
     assert_close(*grads, atol=1e-4, rtol=1e-4)
+    assert_close(rms_normalize(x, eps) * gain, outs[1])
 
 
-def test_rmsnorm_has_gains_only_and_says_what_fits():
+def test_rmsnorm_has_gains_only():
     norm = RMSNorm(6, bias=True)
     assert [n for n, _ in norm.named_parameters()] == ["weight"]
-    with pytest.raises(ValueError, match=r"\(…, 6\), got \(2, 5\)"):
-        norm(torch.zeros(2, 5))
+
+
+def test_rmsnorm_of_bfloat16_rounds_once_and_warns_of_nothing():
+    norm, x = RMSNorm(64), dice(50, 64)
+    with torch.no_grad():
+        norm.weight.copy_(dice(64, seed=1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            rounded = norm(x.bfloat16())
+        exact = norm(x.bfloat16().float())
+    assert rounded.dtype == torch.bfloat16
+    # the gain is rounded to 8 bits, and so is the result
+    assert_close(rounded.float(), exact, atol=1e-6, rtol=2**-7)
 
 
 # RoPE
@@ -114,13 +121,14 @@ def test_rotate_equals_llamas_rotary_embedding():
     config = LlamaConfig(
         hidden_size=32, num_attention_heads=4, max_position_embeddings=64
     )
-    where = torch.tensor([[0, 1, 2, 3, 4], [7, 8, 9, 10, 60]])
+    where = slice(7, 12)
     q, k = dice(2, 4, 5, 8), dice(2, 2, 5, 8, seed=1)
-    cos, sin = llama.LlamaRotaryEmbedding(config)(q, where)
+    positions = torch.arange(64)[None, where]
+    cos, sin = llama.LlamaRotaryEmbedding(config)(q, positions)
     theirs = llama.apply_rotary_pos_emb(q, k, cos, sin)
-    angles = rope_angles(where, 8)
-    assert angles.shape == (2, 1, 5, 4)
-    assert_close((rotate(q, angles), rotate(k, angles)), theirs)
+    cos, sin = (x[where] for x in rope_table(64, 8, base=10_000))
+    assert cos.shape == sin.shape == (5, 4)
+    assert_close((rotate(q, cos, sin), rotate(k, cos, sin)), theirs)
 
 
 @given(st.integers(1, 8), st.integers(0, 500), st.integers(0, 99))
@@ -128,23 +136,18 @@ def test_rotate_equals_llamas_rotary_embedding():
 def test_scores_know_distances_only_and_lengths_stay(half, shift, seed):
     D, T = 2 * half, 7
     q, k = dice(2, 1, 2, T, D, seed=seed).double()
-    where = torch.arange(T).double()
-    here, there = rope_angles(where, D), rope_angles(where + shift, D)
-    a, b = rotate(q, here), rotate(q, there)
-    assert_close(a.norm(dim=-1), q.norm(dim=-1))
-    scores = a @ rotate(k, here).mT
-    assert_close(b @ rotate(k, there).mT, scores, atol=1e-4, rtol=1e-4)
+    tables = rope_table(shift + T, D)
+    here, there = ([x[start:][:T] for x in tables] for start in (0, shift))
+    a, b = rotate(q, *here), rotate(q, *there)
+    assert_close(a.norm(dim=-1), q.norm(dim=-1), atol=1e-5, rtol=1e-5)
+    scores = a @ rotate(k, *here).mT
+    assert_close(b @ rotate(k, *there).mT, scores, atol=1e-4, rtol=1e-4)
 
 
 def test_rotate_keeps_the_dtype():
-    angles = rope_angles(torch.arange(3), 4)
-    assert rotate(dice(1, 2, 3, 4).bfloat16(), angles).dtype == torch.bfloat16
-
-
-@pytest.mark.parametrize("D", [0, 1, 7])
-def test_an_odd_head_has_no_pairs(D):
-    with pytest.raises(ValueError, match=f"head_dim must be even.*got {D}"):
-        rope_angles(torch.arange(3), D)
+    cos, sin = rope_table(3, 4)
+    x = dice(1, 2, 3, 4).bfloat16()
+    assert rotate(x, cos, sin).dtype == torch.bfloat16
 
 
 # Grouped heads
@@ -162,76 +165,58 @@ def test_repeat_heads_keeps_equal_ones_together():
 def test_equals_torchs_grouped_attention(n_kv_head, qk_norm, position):
     torch.manual_seed(0)
     layer = GroupedQueryAttention(
-        32, 4, n_kv_head=n_kv_head, qk_norm=qk_norm, position=position
-    )
+        32, 4, block_size=9, n_kv_head=n_kv_head, qk_norm=qk_norm,
+        position=position,
+    )  # fmt: skip
     x, g = dice(2, 9, 32).requires_grad_(), dice(2, 9, 32, seed=1)
-    q, k, v = layer.heads(x)
-    assert k.shape == v.shape == (2, n_kv_head, 9, 8)
+    q, k, v = (
+        y.view(2, 9, -1, 8).transpose(1, 2)
+        for y in layer.qkv(x).split([32, 8 * n_kv_head, 8 * n_kv_head], -1)
+    )
+    if qk_norm:
+        q, k = (F.rms_norm(y, (8,), eps=1e-5) for y in (q, k))
     if position == "rope":
-        angles = rope_angles(torch.arange(9), 8)
-        q, k = rotate(q, angles), rotate(k, angles)
+        q, k = (rotate(y, *rope_table(9, 8)) for y in (q, k))
     y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
     y = layer.proj(join_heads(y))
-    assert_close(layer(x), y)
-    ours, theirs = (
-        torch.autograd.grad(out, [x, *layer.parameters()], g)
-        for out in (layer(x), y)
-    )
-    assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    ours = layer(x, mask=causal_mask(9))
+    assert_close(ours, y)
+    used = [p for n, p in layer.named_parameters() if "norm" not in n]
+    grads = (torch.autograd.grad(out, [x, *used], g) for out in (ours, y))
+    assert_close(*grads, atol=1e-4, rtol=1e-4)
 
 
 def test_all_heads_without_positions_are_the_layer_of_chapter_6():
     torch.manual_seed(0)
     old = MultiHeadAttention(24, 3)
-    new = GroupedQueryAttention(24, 3, position="none")
+    new = GroupedQueryAttention(24, 3, block_size=7, position="none")
     new.load_state_dict(old.state_dict())
-    x = dice(2, 7, 24)
-    mask = torch.tensor([[True] * 7, [False, False] + [True] * 5])
-    records = [], []
+    x, records = dice(2, 7, 24), ([], [])
     outs = [
-        layer(x, mask=mask, record=record)
+        layer(x, mask=causal_mask(7), record=record)
         for layer, record in zip((old, new), records, strict=True)
     ]
     assert_close(*outs)
     assert_close(records[0][0], records[1][0])
 
 
+@pytest.mark.parametrize("position", ["rope", "alibi", "none"])
+def test_fused_attention_equals_the_recorded_one(position):
+    layer = GroupedQueryAttention(
+        16, 4, block_size=6, n_kv_head=2, position=position
+    )
+    x, record = dice(2, 6, 16), []
+    recorded = layer(x, mask=causal_mask(6), record=record)
+    assert_close(layer(x, mask=causal_mask(6)), recorded)
+    assert record[0].shape == (2, 4, 6, 6)
+
+
 def test_dropout_acts_in_training_only():
-    layer = GroupedQueryAttention(16, 2, dropout=0.5)
+    layer = GroupedQueryAttention(16, 2, block_size=6, dropout=0.5)
     x = dice(1, 6, 16)
     assert not torch.equal(layer(x), layer(x))
     layer.eval()
     assert torch.equal(layer(x), layer(x))
-
-
-@pytest.mark.parametrize(
-    "args, options, said",
-    [
-        ((12, 5), {}, "n_embd=12 and n_head=5"),
-        ((12, 0), {}, "n_head=0"),
-        ((12, 4), {"n_kv_head": 3}, "n_head=4 and n_kv_head=3"),
-        ((12, 4), {"n_kv_head": 0}, "n_kv_head=0"),
-        ((12, 2), {"n_kv_head": 4}, "n_kv_head=4"),
-        ((12, 4), {}, "12 / 4 = 3"),
-        ((12, 3), {"position": "learned"}, "got 'learned'"),
-    ],
-)
-def test_heads_that_do_not_fit_are_refused(args, options, said):
-    with pytest.raises(ValueError, match=said):
-        GroupedQueryAttention(*args, **options)
-
-
-def test_an_odd_head_is_fine_without_rope():
-    layer = GroupedQueryAttention(12, 4, position="alibi")
-    assert layer(dice(1, 5, 12)).shape == (1, 5, 12)
-
-
-def test_wrong_input_is_named():
-    layer = GroupedQueryAttention(8, 2)
-    with pytest.raises(ValueError, match=r"\(B, T, 8\), got \(2, 3, 6\)"):
-        layer(torch.zeros(2, 3, 6))
-    with pytest.raises(TypeError, match="mask must be bool"):
-        layer(torch.zeros(2, 3, 8), mask=torch.ones(2, 3))
 
 
 # ALiBi
@@ -241,21 +226,18 @@ def test_wrong_input_is_named():
 def test_alibi_equals_blooms_after_softmax(n_head):
     bloom = pytest.importorskip("transformers.models.bloom.modeling_bloom")
     theirs = bloom.build_alibi_tensor(torch.ones(1, 6), n_head, torch.float32)
-    theirs = theirs.view(n_head, 1, 6)  # slope · position of the key
-    ours = alibi(torch.arange(6), 6, n_head)
+    theirs = theirs.view(n_head, 1, 6)  # slope times position of the key
+    ours = alibi(6, 6, n_head)
     hidden = torch.full((6, 6), -torch.inf).triu(1)
     scores = dice(n_head, 6, 6) + hidden
     assert_close((scores + ours).softmax(-1), (scores + theirs).softmax(-1))
 
 
-def test_alibi_by_hand_and_by_row():
-    table = alibi(torch.arange(4), 2, 2)
+def test_alibi_by_hand():
+    table = alibi(2, 4, 2)
     assert table.shape == (2, 2, 4)
     assert table[0, 1].tolist() == [-3 / 16, -2 / 16, -1 / 16, 0]
     assert table[1, 0, :3].tolist() == [-2 / 256, -1 / 256, 0]
-    both = alibi(torch.tensor([[0, 1, 2], [0, 0, 1]]), 3, 2)
-    assert both.shape == (2, 2, 3, 3)
-    assert both[1, 0, 2].tolist() == [-1 / 16, -1 / 16, 0]
 
 
 # SwiGLU
@@ -283,13 +265,19 @@ def test_swiglu_has_the_weights_of_a_fourfold_mlp():
         got = sum(p.numel() for p in SwiGLU(C, bias=False).parameters())
         assert got == 8 * C * C
     assert SwiGLU(10).proj.in_features == 27
-    assert SwiGLU(10, activation="gelu").fc.bias is not None
+
+
+def test_squared_relu():
+    x = torch.tensor([-2.0, 0.0, 3.0], requires_grad=True)
+    y = squared_relu(x)
+    assert y.tolist() == [0, 0, 9]
+    assert torch.autograd.grad(y.sum(), x)[0].tolist() == [0, 0, 6]
 
 
 # The whole model
 
 
-def test_modern_gpt_equals_llama():
+def test_the_parts_of_llama_make_llama():
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(
         vocab_size=40,
@@ -300,11 +288,12 @@ def test_modern_gpt_equals_llama():
         num_key_value_heads=2,
         max_position_embeddings=16,
         rms_norm_eps=1e-5,
+        rope_theta=16.0,
         tie_word_embeddings=True,
         attn_implementation="eager",
     )
     theirs = transformers.LlamaForCausalLM(config).eval()
-    ours = some_model(partial(modern_gpt, n_kv_head=2))
+    ours = some_model(LLAMA)
     state = {"model.embed_tokens.weight": ours.token.weight}
     state["lm_head.weight"] = ours.token.weight
     state["model.norm.weight"] = ours.norm.weight
@@ -327,14 +316,6 @@ def test_modern_gpt_equals_llama():
     idx = torch.randint(40, (2, 16), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert_close(ours(idx), theirs(idx).logits, atol=1e-4, rtol=1e-4)
-
-
-def test_modern_gpt_asks_for_no_positions():
-    config = GPTConfig(
-        vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=8
-    )
-    with pytest.raises(ValueError, match='position must be "none".*learned'):
-        modern_gpt(config)
 
 
 def padded(rows, side):
@@ -373,21 +354,51 @@ def test_cached_equals_uncached(name):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("side", ["left", "right"])
 @torch.no_grad()
-def test_cached_equals_uncached_after_padding(name, side):
-    model, cache = some_model(VARIANTS[name]), None
+def test_cached_equals_uncached_after_padding(name):
+    model = some_model(VARIANTS[name])
+    cache = new_cache(model)
     rows = [[3, 1, 4, 1, 5, 9], [2, 6], [8, 9, 7, 9]]
     more = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    cache = new_cache(model)
-    idx, mask = padded(rows, side)
-    model(idx, mask=mask, cache=cache)
-    first = model(torch.tensor(more)[:, :2], cache=cache)
-    rest = model(torch.tensor(more)[:, 2:], cache=cache)
+    idx, mask = padded(rows, "left")
+    mask = torch.cat([mask, torch.ones(3, 3, dtype=torch.bool)], 1)
+    model(idx, mask=mask[:, :6], cache=cache)
+    first = model(torch.tensor(more)[:, :2], mask=mask[:, :8], cache=cache)
+    rest = model(torch.tensor(more)[:, 2:], mask=mask, cache=cache)
     logits = torch.cat([first, rest], 1)
     for row, new, got in zip(rows, more, logits, strict=True):
         alone = model(torch.tensor([row + new]))[0, -3:]
         assert_close(got, alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["modern", "alibi, shared"])
+@torch.no_grad()
+def test_a_compiled_model_gives_the_same_logits(name):
+    model = some_model(VARIANTS[name])
+    idx = torch.randint(40, (2, 9), generator=torch.Generator().manual_seed(3))
+    fast = torch.compile(model, fullgraph=True, backend="aot_eager")
+    assert_close(fast(idx), model(idx), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["modern", "alibi, shared"])
+@torch.no_grad()
+def test_bfloat16_is_near_and_warns_of_nothing(name):
+    model = some_model(VARIANTS[name])
+    idx = torch.randint(40, (2, 9), generator=torch.Generator().manual_seed(4))
+    exact = model(idx)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = model(idx)
+    apart = (rounded.float() - exact).norm() / exact.norm()
+    assert 0 < apart < 0.05
+
+
+def test_a_model_without_memory_has_shapes():
+    with torch.device("meta"):
+        model = GPT(replace(LLAMA, qk_norm=True))
+        idx = torch.zeros(2, 9, dtype=torch.long)
+    assert model(idx).shape == (2, 9, 40)
 
 
 @pytest.mark.parametrize("name", ["rope", "alibi", "modern"])
@@ -404,13 +415,14 @@ def test_order_matters_and_the_future_does_not(name):
 
 
 def test_the_cache_holds_fewer_heads():
-    layer = GroupedQueryAttention(32, 8, n_kv_head=2)
-    cache = KVCache(block_size=10)
-    layer(dice(3, 4, 32), cache=cache)
-    assert cache.keys.shape == cache.values.shape == (3, 2, 10, 4)
-    full = KVCache(block_size=10)
-    GroupedQueryAttention(32, 8)(dice(3, 4, 32), cache=full)
-    assert full.nbytes == 4 * cache.nbytes
+    sizes = {}
+    for heads in (2, 8):
+        cache = KVCache(block_size=10)
+        layer = GroupedQueryAttention(32, 8, block_size=10, n_kv_head=heads)
+        layer(dice(3, 4, 32), cache=cache)
+        assert cache.keys.shape == cache.values.shape == (3, heads, 10, 4)
+        sizes[heads] = cache.nbytes
+    assert sizes[8] == 4 * sizes[2]
 
 
 def test_record_holds_the_weights_of_every_head():
@@ -477,16 +489,27 @@ def test_muon_leaves_alone_what_has_no_gradient():
     assert torch.equal(p.detach(), dice(3, 4))
 
 
-@pytest.mark.parametrize("shape", [(5,), (2, 3, 4)])
-def test_muon_takes_matrices_only(shape):
-    with pytest.raises(ValueError, match="Muon takes matrices, got"):
-        Muon([nn.Parameter(torch.zeros(shape))])
+def test_matrices_of_one_shape_move_as_each_alone():
+    shapes = (12, 48), (48, 12), (12, 48), (12, 12)
+    together, alone = (
+        [nn.Parameter(dice(*s, seed=i)) for i, s in enumerate(shapes)]
+        for _ in range(2)
+    )
+    optimizers = [Muon(together, lr=0.1), *(Muon([p], lr=0.1) for p in alone)]
+    for step in range(3):
+        for i, pair in enumerate(zip(together, alone, strict=True)):
+            for p in pair:
+                p.grad = dice(*p.shape, seed=10 * step + i)
+        for optimizer in optimizers:
+            optimizer.step()
+    assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
 def test_together_is_one_optimizer_for_a_training_step():
-    model = modern_gpt(SMALL, n_kv_head=2)
-    recipe = Recipe(steps=1, warmup=0)
-    both = muon_and_adamw(model, recipe)
+    torch.manual_seed(0)
+    model = GPT(LLAMA)
+    recipe = Recipe(max_steps=1, warmup_steps=0, optimizer="muon")
+    both = make_optimizer(model, recipe)
     groups = both.param_groups
     every = [p for g in groups for p in g["params"]]
     assert len(every) == len(set(every)) == len(list(model.parameters()))
@@ -499,11 +522,12 @@ def test_together_is_one_optimizer_for_a_training_step():
     idx = torch.randint(40, (4, 17), generator=torch.Generator().manual_seed(0))
     batch = [(idx[:, :-1], idx[:, 1:])]
     losses = [
-        train_step(model, both, batch, recipe, rate=3e-3)[0] for _ in range(20)
+        train_step(model, both, batch, recipe, lr=3e-3)[0] for _ in range(20)
     ]
     assert losses[-1] < losses[0] - 0.5
     for old, new in zip(before, model.parameters(), strict=True):
         assert not torch.equal(old, new)
+    assert set(both.state) == set(model.parameters())
     both.zero_grad()
     assert all(p.grad is None for p in model.parameters())
 
@@ -548,7 +572,7 @@ def test_record_is_what_the_benchmark_makes(benchmarks, seconds, name):
     bench, _ = benchmarks
     text = (RESULTS / f"modern_sotu{name}.json").read_text(encoding="utf-8")
     record = json.loads(text)
-    order = bench.variant_cells()["VARIANTS"]
+    order = list(bench.variant_cells()["VARIANTS"])
     assert record["settings"] == asdict(bench.Settings(seconds=seconds))
     assert record["table"] == bench.table(record["runs"], order)
     assert [row["part"] for row in record["table"]] == order
@@ -569,65 +593,34 @@ def test_a_variant_trains_for_the_seconds_it_is_given(benchmarks):
         assert 2 < entry["bits_per_char"] < 6
 
 
-def test_the_race_refuses_another_shape_and_a_look_ahead(benchmarks):
+def test_an_entry_of_the_race_trains_and_is_measured(benchmarks):
     _, race = benchmarks
-    seen = torch.randint(50, (64,), generator=torch.Generator().manual_seed(0))
-    entry = race.ENTRIES[1]
-    model = entry.build(50)
-    race.check(entry, model, seen)
+    corpus = race.load("sotu")
+    fast = race.ENTRIES[-1]
+    recipe = replace(fast.recipe, max_steps=4, warmup_steps=1)
+    entry = replace(fast, recipe=recipe, measurements=2)
+    val = corpus.val[:1000]
+    found = race.run(entry, corpus, corpus.train, val, target=9.0)
+    assert [step for step, _, _ in found["curve"]] == [2, 4]
+    assert found["reached"] == found["curve"][0][1] <= found["seconds"]
+    assert found["nats"] == found["curve"][-1][2] < math.log(200)
 
-    class Cheat(nn.Module):
-        config = model.config
 
-        def forward(self, idx):
-            return model(idx) + idx.sum()
-
-    with pytest.raises(SystemExit, match="looks ahead"):
-        race.check(entry, Cheat(), seen)
-    model.config = replace(model.config, n_layer=3)
-    with pytest.raises(SystemExit, match="n_layer must be 4, got 3"):
-        race.check(entry, model, seen)
+def test_every_entry_has_the_shape_of_the_race(benchmarks):
+    _, race = benchmarks
+    shape = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64}
     for entry in race.ENTRIES:
-        race.check(entry, entry.build(50), seen)
+        config = asdict(race.config(entry, 50))
+        assert {name: config[name] for name in shape} == shape
 
 
-def test_the_lean_attention_of_the_race_is_the_chapters(benchmarks):
+def test_recorded_races_hold_what_they_say(benchmarks):
     _, race = benchmarks
-    lean = race.LeanAttention(32, 4)
-    taught = GroupedQueryAttention(32, 4, qk_norm=True, bias=False)
-    weights = {"qkv.weight": lean.qkv.weight, "proj.weight": lean.proj.weight}
-    taught.load_state_dict(weights, strict=False)
-    x = dice(2, 64, 32)
-    torch.testing.assert_close(lean(x), taught(x), atol=1e-5, rtol=1e-5)
-
-
-def test_the_stacked_muon_of_the_race_is_the_chapters(benchmarks):
-    _, race = benchmarks
-    shapes = (12, 48), (48, 12), (12, 48), (12, 12)
-    one, other = ([nn.Parameter(dice(*s)) for s in shapes] for _ in range(2))
-    for a, b in zip(one, other, strict=True):
-        b.data.copy_(a.data)
-    stacked = race.StackedMuon(one, lr=0.1, momentum=0.9)
-    taught = Muon(other, lr=0.1, momentum=0.9, weight_decay=0.0)
-    for step in range(3):
-        for a, b in zip(one, other, strict=True):
-            a.grad = b.grad = dice(*a.shape, seed=step)
-        stacked.step()
-        taught.step()
-    torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
-
-
-def test_recorded_races_name_known_entries(benchmarks):
-    _, race = benchmarks
-    known = {e.name for e in race.ENTRIES}
     assert race.ENTRIES[0].name == race.PLAIN
     for corpus, target in race.TARGETS.items():
         path = RESULTS / f"speedrun_{corpus}.json"
-        if not path.exists():
-            continue
         record = json.loads(path.read_text(encoding="utf-8"))
         assert record["target"] == target
-        assert {e["name"] for e in record["entries"]} <= known
         for entry in record["entries"]:
             reached = [s for _, s, nats in entry["curve"] if nats <= target]
             assert entry["reached"] == (reached[0] if reached else None)

@@ -39,9 +39,9 @@ VARIANTS = {
     "default": TINY,
     "no biases": replace(TINY, bias=False),
     "untied": replace(TINY, tied=False),
-    "2017": replace(TINY, norm="post", activation="relu", tied=False),
+    "2017": replace(TINY, order="post", mlp="relu", tied=False),
     "sinusoidal": replace(TINY, position="sinusoidal"),
-    "no positions": replace(TINY, position="none", activation="gelu_tanh"),
+    "no positions": replace(TINY, position="none", mlp="gelu_tanh"),
     "other shape": replace(TINY, n_layer=3, n_head=5, n_embd=20, block_size=9),
 }
 every_variant = pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def batch(config, B=2):
 def test_flops_are_those_that_pytorch_counts(config):
     (x, y), model = batch(config), GPT(config)
     with FlopCounterMode(display=False) as forward:
-        loss = cross_entropy(model(x), y)
+        loss = cross_entropy(model(x, record=[]), y)
     with FlopCounterMode(display=False) as backward:
         loss.backward()
     tokens = x.numel()
@@ -89,17 +89,6 @@ def test_without_mixing_a_token_costs_two_flops_a_weight(L, C, T):
     matrices = count_parameters(config) - 5000 * C - norms
     assert sum(parts.values()) - parts["mixing"] == 2 * matrices
     assert parts["mixing"] == T * token_flops(config, 1)["mixing"]
-
-
-@pytest.mark.parametrize("T", [0, 7, -1])
-def test_a_context_that_does_not_fit_is_refused(T):
-    with pytest.raises(ValueError, match=f"1 to block_size=6, got {T}"):
-        token_flops(TINY, T)
-
-
-def test_no_tokens_are_refused():
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        train_flops(TINY, 0)
 
 
 # ---- published figures
@@ -131,24 +120,14 @@ def test_gpt3_by_the_exact_count():
 
 
 def test_days():
-    assert train_days(86_400e12, peak=1e12, utilisation=1) == 1
-    slow = train_days(86_400e12, peak=1e12, devices=4, utilisation=0.5)
+    assert train_days(86_400e12, peak=1e12, utilization=1) == 1
+    slow = train_days(86_400e12, peak=1e12, devices=4, utilization=0.5)
     assert slow == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(
-    "change, said",
-    [
-        ({"utilisation": 0}, "above 0 and at most 1, got 0"),
-        ({"utilisation": 40}, "above 0 and at most 1, got 40"),
-        ({"devices": 0}, "devices at least 1.*devices=0"),
-        ({"peak": 0}, "peak must be positive.*peak=0"),
-        ({"peak": -1.0}, "peak must be positive.*peak=-1"),
-    ],
-)
-def test_machines_that_cannot_be_are_refused(change, said):
-    with pytest.raises(ValueError, match=said):
-        train_days(1e15, **({"peak": 1e12} | change))
+def test_a_percentage_is_no_utilization():
+    with pytest.raises(ValueError, match="at most 1, got 40"):
+        train_days(1e15, peak=1e12, utilization=40)
 
 
 # ---- memory
@@ -196,17 +175,10 @@ def test_memory_is_what_training_holds(config):
     assert parts["activations"] == activation_bytes(config, 2)
 
 
-def test_what_activations_do_not_count_is_refused():
-    with pytest.raises(ValueError, match="dropout=0.1"):
-        activation_bytes(replace(TINY, dropout=0.1), 1)
-    with pytest.raises(ValueError, match="batch_size=0"):
-        activation_bytes(TINY, 0)
-
-
 def test_estimate_gathers_all():
     e = estimate(
         GPT3, tokens=300 * 10**9, batch_size=2, devices=1000, peak=1.25e14,
-        utilisation=0.21,
+        utilization=0.21,
     )  # fmt: skip
     flops = train_flops(GPT3, 300 * 10**9)
     assert e["train_flops"] == flops and e["token_flops"] * 300 * 10**9 == flops
@@ -254,18 +226,9 @@ def test_a_floor_is_found_again():
     assert flat.floor == 0
 
 
-@pytest.mark.parametrize(
-    "x, y, floor, said",
-    [
-        ([1, 2], [1.0], 0, "equally long"),
-        ([3, 3], [1.0, 2.0], 0, "two different x"),
-        ([0, 3], [1.0, 2.0], 0, "x above 0"),
-        ([1, 3], [1.0, 0.5], 0.5, "above 0.5, got 0.5"),
-    ],
-)
-def test_points_without_a_law_are_refused(x, y, floor, said):
-    with pytest.raises(ValueError, match=said):
-        fit_power_law(x, y, floor)
+def test_a_loss_at_the_floor_has_no_logarithm():
+    with pytest.raises(ValueError, match="above 0.5, got 0.5"):
+        fit_power_law([1, 3], [1.0, 0.5], 0.5)
 
 
 # ---- dividing
@@ -283,12 +246,6 @@ def test_a_divided_mlp_is_the_whole(n):
     torch.testing.assert_close(mine, whole)
 
 
-@pytest.mark.parametrize("n", [0, 5, 48])
-def test_channels_that_cannot_be_shared_out(n):
-    with pytest.raises(ValueError, match=f"24 hidden channels, got {n}"):
-        tensor_parallel(torch.ones(1, 6), torch.ones(6, 24), None, n)
-
-
 @given(stages=st.integers(1, 9), micro=st.integers(1, 12))
 @settings(max_examples=60, deadline=None)
 def test_a_pipeline_keeps_its_order(stages, micro):
@@ -299,12 +256,6 @@ def test_a_pipeline_keeps_its_order(stages, micro):
     for above, below in zip(table, table[1:], strict=False):
         for m in range(micro):  # and hands it on for the next step
             assert below.index(m) == above.index(m) + 1
-
-
-@pytest.mark.parametrize("stages, micro", [(0, 3), (3, 0)])
-def test_an_empty_pipeline_is_refused(stages, micro):
-    with pytest.raises(ValueError, match=f"got {stages} and {micro}"):
-        pipeline(stages, micro)
 
 
 # ---- the record

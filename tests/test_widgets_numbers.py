@@ -152,7 +152,7 @@ def some_settings(n=150):
                 "batch_size": r.choice((1, 7, 1024)),
                 "devices": r.choice((1, 3, 10_000)),
                 "peak": r.choice((5e10, 1.25e14)),
-                "utilisation": r.randint(1, 100),
+                "utilization": r.randint(1, 100),
             },
         )
 
@@ -165,8 +165,8 @@ def test_formulas_of_scale(call):
     ]
     got = call(ScaleDial, "(all) => all.map(scaleEstimate)", asked)
     for mine, (config, more) in zip(got, some_settings(), strict=True):
-        share = more["utilisation"] / 100
-        wanted = estimate(config, **more | {"utilisation": share})
+        share = more["utilization"] / 100
+        wanted = estimate(config, **more | {"utilization": share})
         assert mine.keys() == wanted.keys()
         close(
             [float(x) for x in mine.values()],

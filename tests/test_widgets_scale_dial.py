@@ -28,17 +28,17 @@ def view():
 def expected(config, tokens, batch_size=1, devices=1, peak=5e10, used=0.4):
     return estimate(
         config, tokens=tokens, batch_size=batch_size, devices=devices,
-        peak=peak, utilisation=used,
+        peak=peak, utilization=used,
     )  # fmt: skip
 
 
 def test_variants_that_the_page_cannot_count_are_refused():
     for change in (
-        {"norm": "post"},
+        {"order": "post"},
         {"tied": False},
         {"position": "none"},
         {"dropout": 0.1},
-        {"activation": "relu"},
+        {"mlp": "relu"},
     ):
         odd = replace(SMALL, **change)
         with pytest.raises(ValueError, match="odd must be pre-norm"):
@@ -119,7 +119,7 @@ def test_every_knob_counts(opened):
     turn(root, "training tokens", "tokens", 5 * 10**12)
     turn(root, "windows at once", "batch_size", 64)
     turn(root, "devices", "devices", 2000)
-    turn(root, "utilisation (%)", "utilisation", 20)
+    turn(root, "utilization (%)", "utilization", 20)
     wanted = expected(config, 5 * 10**12, 64, 2000, used=0.2)
     assert_equal(shown(root), wanted)
 

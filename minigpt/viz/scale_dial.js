@@ -4,14 +4,14 @@ const SCALE_KNOBS = [
   ["n_layer", "blocks"], ["n_embd", "channels"], ["n_head", "heads"],
   ["block_size", "context"], ["vocab_size", "vocabulary"],
   ["tokens", "training tokens"], ["batch_size", "windows at once"],
-  ["devices", "devices"], ["utilisation", "utilisation (%)"],
+  ["devices", "devices"], ["utilization", "utilization (%)"],
 ];
 
 // What no model can be, in the words of GPTConfig; or nothing.
 function scaleProblem({ n_embd: C, n_head: H }) {
   if (C % H === 0) return "";
   return "n_embd must be divisible by n_head, "
-    + `got n_embd=${C}, n_head=${H}`;
+    + `got ${C} and ${H}`;
 }
 
 function scaleParameters({ n_layer: L, n_embd: C, block_size: T,
@@ -24,9 +24,10 @@ function scaleParameters({ n_layer: L, n_embd: C, block_size: T,
 
 function scaleActivations({ n_layer: L, n_embd: C, n_head: H, block_size: T,
   vocab_size: V, batch_size: B }) {
-  const block = 16 * C + 4 + H * T;
+  const block = 16 * C + 4 + H;
   const token = 4 * (L * block + 2 * C + 2 + V);
-  return token * T * B + 16 * T * B + 8 * T + 4;
+  const masks = 4 * L * T * T;
+  return token * T * B + masks + 16 * T * B + 8 * T + 4;
 }
 
 // The numbers of minigpt.scale.estimate, under the same names.
@@ -43,7 +44,7 @@ function scaleEstimate(c) {
     six_nd: 6 * N * c.tokens,
     train_flops: flops,
     pf_days: flops / (1e15 * 86400),
-    days: flops / (c.peak * c.devices * (c.utilisation / 100)) / 86400,
+    days: flops / (c.peak * c.devices * (c.utilization / 100)) / 86400,
     weights: 4 * N,
     gradients: 4 * N,
     moments: 8 * N,
@@ -131,7 +132,7 @@ export default {
     const models = model.get("models");
     const machines = model.get("machines");
     const stops = model.get("stops");
-    const c = { batch_size: 1, devices: 1, utilisation: 40 };
+    const c = { batch_size: 1, devices: 1, utilization: 40 };
     const readout = mgReadout();
     const list = mgEl("ul", { class: "mg-scale-results" });
     let rows = [];

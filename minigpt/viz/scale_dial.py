@@ -15,7 +15,7 @@ STOPS = {
     "tokens": [n * 10**e for e in range(6, 14) for n in (1, 2, 5)],
     "batch_size": [2**e for e in range(11)],
     "devices": [n * 10**e for e in range(6) for n in (1, 2, 5)],
-    "utilisation": [1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 80, 100],
+    "utilization": [1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 80, 100],
 }
 SHAPE = ("n_layer", "n_embd", "n_head", "block_size", "vocab_size")
 
@@ -38,9 +38,9 @@ class ScaleDial(Widget):
         if not models or not machines:
             raise ValueError("at least one model and one machine are needed")
         for name, (c, _) in models.items():
-            if (c.norm, c.position, c.tied, c.dropout) != (
-                "pre", "learned", True, 0.0,
-            ) or c.activation == "relu":  # fmt: skip
+            parts = (c.order, c.norm, c.attention, c.position, c.tied)
+            known = parts == ("pre", "layer", "full", "learned", True)
+            if not known or c.mlp not in ("gelu", "gelu_tanh") or c.dropout:
                 raise ValueError(
                     f"{name} must be pre-norm with learned positions, GELU, "
                     f"a tied head and no dropout, got {c}"
@@ -80,7 +80,7 @@ class ScaleDial(Widget):
         for name, (config, tokens) in self._configs.items():
             e = estimate(
                 config, tokens=tokens, batch_size=1, devices=1,
-                peak=1e15, utilisation=1.0,
+                peak=1e15, utilization=1.0,
             )  # fmt: skip
             fixed = e["weights"] + e["gradients"] + e["moments"]
             rows.append(

@@ -12,63 +12,49 @@ def numbers(t, *shape):
 
 
 def check_rmsnorm(t):
-    given = "RMSNorm(4, eps=0.5) with gains 1, 2, 3, 4; x (2, 3, 4)"
-    norm = t.make(t.answer, 4, 0.5, given=given)
-    gain, eps = torch.tensor([1.0, 2.0, 3.0, 4.0]), 0.5
-    with torch.no_grad():
-        norm.weight.copy_(gain)
-    x = numbers(t, 2, 3, 4) + 1
+    eps, x = 0.5, numbers(t, 2, 3, 4) + 1
+    given = "x (2, 3, 4), eps 0.5"
     got = t.call(
-        norm, x, given=given,
+        t.answer, x, eps, given=given,
         errors={
             "must match the size": "the mean must keep its dimension, "
-            "(…, 1): keepdim=True",
+            "(..., 1): keepdim=True",
         },
     )  # fmt: skip
     square = x.square().mean(-1, keepdim=True)
-    centred = x - x.mean(-1, keepdim=True)
-    variance = centred.square().mean(-1, keepdim=True)
+    centered = x - x.mean(-1, keepdim=True)
+    variance = centered.square().mean(-1, keepdim=True)
     over_tokens = x.square().mean(1, keepdim=True)
     t.same(
         got,
-        x / (square + eps).sqrt() * gain,
-        "each token over its root mean square, times the gain",
+        x / (square + eps).sqrt(),
+        "each token over its root mean square",
         given=given,
         mistakes={
-            "that is LayerNorm: RMSNorm does not subtract the mean": centred
-            / (variance + eps).sqrt()
-            * gain,
-            "the gain self.weight is missing": x / (square + eps).sqrt(),
+            "that is LayerNorm: RMSNorm does not subtract the mean": centered
+            / (variance + eps).sqrt(),
             "it is divided by the mean square: take the root": x
-            / (square + eps)
-            * gain,
+            / (square + eps),
             "eps belongs under the root, to the mean square": x
-            / (square.sqrt() + eps)
-            * gain,
-            "self.eps is missing under the root": x / square.sqrt() * gain,
+            / (square.sqrt() + eps),
+            "eps is missing under the root": x / square.sqrt(),
             "the squares are added up: take their mean": x
-            / (4 * square + eps).sqrt()
-            * gain,
+            / (4 * square + eps).sqrt(),
             "the mean goes over tokens: it must go over the channels of each, "
-            "dim -1": x / (over_tokens + eps).sqrt() * gain,
+            "dim -1": x / (over_tokens + eps).sqrt(),
             "one mean for all tokens: each has its own, over dim -1": x
-            / (x.square().mean() + eps).sqrt()
-            * gain,
-            "multiplied by the root: divide by it": x
-            * (square + eps).sqrt()
-            * gain,
+            / (x.square().mean() + eps).sqrt(),
+            "multiplied by the root: divide by it": x * (square + eps).sqrt(),
             "that is the square of the mean: the mean of the squares is asked "
-            "for": x / (x.mean(-1, keepdim=True).square() + eps).sqrt() * gain,
+            "for": x / (x.mean(-1, keepdim=True).square() + eps).sqrt(),
             "x.norm() is the root of the sum of the squares: take the mean, "
             "and eps goes under the root": x
-            / (x.norm(dim=-1, keepdim=True) + eps)
-            * gain,
+            / (x.norm(dim=-1, keepdim=True) + eps),
             "x.std() subtracts the mean first: RMSNorm does not": x
-            / x.std(-1, keepdim=True)
-            * gain,
+            / x.std(-1, keepdim=True),
         },
         otherwise="the numbers are others: x over the root of (mean square + "
-        "self.eps), times self.weight",
+        "eps)",
     )
 
 
@@ -86,9 +72,9 @@ FITS = {
 
 def check_rotate(t):
     x, angles = numbers(t, 1, 2, 3, 6), 3 * numbers(t, 3, 3)
-    given = "x (1, 2, 3, 6), angles (3, 3)"
-    got = t.call(t.answer, x, angles, given=given, errors=FITS)
+    given = "x (1, 2, 3, 6), cos and sin of angles (3, 3)"
     cos, sin = angles.cos(), angles.sin()
+    got = t.call(t.answer, x, cos, sin, given=given, errors=FITS)
     a, b = x.chunk(2, -1)
 
     def join(first, second):
@@ -130,18 +116,6 @@ def check_rotate(t):
         otherwise="the numbers are others: (a · cos − b · sin), then "
         "(a · sin + b · cos)",
     )
-    where = angles[None, None] + torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
-    given = "x (2, 2, 3, 6), angles (2, 1, 3, 3): each row its own"
-    both = torch.cat([x, x])
-    got = t.call(t.answer, both, where, given=given, errors=FITS)
-    a, b = both.chunk(2, -1)
-    cos, sin = where.cos(), where.sin()
-    t.same(
-        got,
-        join(a * cos - b * sin, a * sin + b * cos),
-        "each sequence by its own positions",
-        given=given,
-    )
 
 
 def check_groups(t):
@@ -182,24 +156,19 @@ def seen(got, want):
 
 
 SHAPES = {
-    "must match the size": "the shapes do not fit: distances are (…, T, S), "
-    "and slopes[:, None, None] is (H, 1, 1)",
+    "must match the size": "the shapes do not fit: distances are (T, S), and "
+    "slopes[:, None, None] is (H, 1, 1)",
 }
-ROWS = dict.fromkeys(
-    ("must match the size", "out of range"),
-    "positions may be (S) or (B, S): count dimensions from the end, "
-    "positions[..., -T:, None], and put the heads before (T, S)",
-)
 
 
 def check_alibi(t):
-    S, T, H = 6, 3, 4
-    positions = torch.arange(S) * (1 + t.seed % 3)
-    given = f"positions {positions.tolist()}, T = 3, 4 heads"
-    got = t.call(t.answer, positions, T, H, given=given, errors=SHAPES)
+    S, T, H = 6, 2 + t.seed % 2, 4
+    given = f"T = {T}, S = 6, 4 heads"
+    got = t.call(t.answer, T, S, H, given=given, errors=SHAPES)
     slopes = (2.0 ** (-2 * torch.arange(1, 5)))[:, None, None]
-    distance = positions[-T:, None] - positions[None]
-    first = positions[:T, None] - positions[None]
+    positions = torch.arange(S)
+    distance = positions[-T:, None] - positions
+    first = positions[:T, None] - positions
     want = -slopes * distance
     mistakes = {
         "far keys are rewarded: the number must be negative": slopes * distance,
@@ -210,6 +179,9 @@ def check_alibi(t):
         ),
         "the slopes go to the queries: they belong to the heads, "
         "slopes[:, None, None]": -slopes[:T, :, 0] * distance,
+        "all S positions ask: it is the last T": (
+            -slopes * (positions[:, None] - positions)
+        ),
     }
     t.same(
         seen(got, want),
@@ -220,26 +192,14 @@ def check_alibi(t):
         otherwise="the numbers are others: -slope · (position of the query - "
         "position of the key)",
     )
-    both = torch.stack([positions, positions + 5])
-    given = "positions (2, 6), T = 3, 4 heads"
-    got = t.call(t.answer, both, T, H, given=given, errors=ROWS)
-    want = want.expand(2, H, T, S)
-    t.same(
-        seen(got, want),
-        want.tril(S - T),
-        "each sequence by its own positions",
-        given=given,
-        mistakes={
-            "heads and sequences are exchanged: (B, H, T, S)": (
-                want.transpose(0, 1)
-            ),
-        },
-    )
 
 
 def check_qknorm(t):
     given = "12 channels, 3 heads, 1 of keys and values, qk_norm=True"
-    m = t.make(t.answer, 12, 3, n_kv_head=1, qk_norm=True, given=given)
+    m = t.make(
+        t.answer, 12, 3, block_size=8, n_kv_head=1, position="none",
+        qk_norm=True, given=given,
+    )  # fmt: skip
     gains = {
         "q": torch.tensor([1.0, 2.0, 3.0, 4.0]),
         "k": torch.tensor([2.0, 1.0, 0.5, 3.0]),
@@ -259,12 +219,12 @@ def check_qknorm(t):
     t.same(
         list(got),
         [norm(q, "q"), norm(k, "k"), v],
-        "queries and keys normalised, values as they were",
+        "queries and keys normalized, values as they were",
         given=given,
         mistakes={
-            "nothing is normalised": [q, k, v],
-            "only the queries are normalised": [norm(q, "q"), k, v],
-            "only the keys are normalised": [q, norm(k, "k"), v],
+            "nothing is normalized": [q, k, v],
+            "only the queries are normalized": [norm(q, "q"), k, v],
+            "only the keys are normalized": [q, norm(k, "k"), v],
             "the norms are exchanged: norm_q is for queries": [
                 norm(q, "k"),
                 norm(k, "q"),
@@ -276,7 +236,7 @@ def check_qknorm(t):
                 v,
             ],
             "queries and keys are exchanged": [norm(k, "k"), norm(q, "q"), v],
-            "the values are normalised too: what is passed on keeps its "
+            "the values are normalized too: what is passed on keeps its "
             "length": [norm(q, "q"), norm(k, "k"), norm(v, "k")],
             "the learned gains are missing: use self.norm_q and self.norm_k": [
                 norm(q),
@@ -290,121 +250,125 @@ def check_qknorm(t):
 
 
 PRODUCTS = {
-    "cannot be multiplied": "A = X @ X.mT is (rows, rows), so it stands on the "
-    "left of X",
-    "must match the size": "a · X and the product must both be (rows, "
-    "columns): A = X @ X.mT stands on the left of X",
+    "UnboundLocalError": "a round gives two names new values: A and W",
 }
 
 
 def check_orthogonalize(t):
     G = numbers(t, 3, 5)
+    a, b, c = 3.4445, -4.7750, 2.0315
+    I, X = torch.eye(3), G / G.norm()  # noqa: E741
+
+    def after(rounds, P=lambda A: a * I + b * A + c * A @ A,
+              next_A=lambda P, A: P @ A @ P, next_W=lambda P, W: P @ W):  # fmt: skip
+        A, W = X @ X.mT, I
+        for _ in range(rounds):
+            p = P(A)
+            A, W = next_A(p, A), next_W(p, W)
+        return W @ X
+
     given = "G (3, 5), rounds 1"
     got = t.call(t.answer, G, 1, given=given, errors=PRODUCTS)
-    a, b, c = 3.4445, -4.7750, 2.0315
-    X = G / G.norm()
-    A = X @ X.mT
-    want = a * X + (b * A + c * A @ A) @ X
     t.same(
         got,
-        want,
+        after(1),
         "one round",
         given=given,
         mistakes={
-            "A · A is taken number by number: @ is the product of matrices": a
-            * X
-            + (b * A + c * A * A) @ X,
-            "the part with c is missing: c · A² · X": a * X + b * A @ X,
-            "the part with a is missing: a · X": (b * A + c * A @ A) @ X,
-            "the part with b is missing: b · A · X": a * X + c * A @ A @ X,
-            "b and c are exchanged": a * X + (c * A + b * A @ A) @ X,
-            "b is negative already: add it": a * X + (-b * A + c * A @ A) @ X,
-            "the last product with X stands only behind c A²": lambda: (
-                a * X + b * X + c * A @ A @ X
+            "A · A is taken number by number: @ is the product of matrices": (
+                after(1, lambda A: a * I + b * A + c * A * A)
             ),
-            "X is not changed": X,
+            "the part with c is missing: c · A²": (
+                after(1, lambda A: a * I + b * A)
+            ),
+            "the part with a is missing: a · I": (
+                after(1, lambda A: b * A + c * A @ A)
+            ),
+            "the part with b is missing: b · A": (
+                after(1, lambda A: a * I + c * A @ A)
+            ),
+            "a is a number, and a matrix is needed: a · I": (
+                after(1, lambda A: a + b * A + c * A @ A)
+            ),
+            "b and c are exchanged": (
+                after(1, lambda A: a * I + c * A + b * A @ A)
+            ),
+            "b is negative already: add it": (
+                after(1, lambda A: a * I - b * A + c * A @ A)
+            ),
+            "W is not changed: it is multiplied by P in each round": X,
         },
-        otherwise="the numbers are others: a·X + (b·A + c·A²)·X with A = X·Xᵀ",
+        otherwise="the numbers are others: P = a·I + b·A + c·A², and W "
+        "becomes P·W",
     )
     given = "G (5, 3), rounds 5"
     got = t.call(t.answer, G.mT.contiguous(), given=given, errors=PRODUCTS)
-    for _ in range(5):
-        A = X @ X.mT
-        X = a * X + (b * A + c * A @ A) @ X
     t.same(
         got,
-        X.mT,
+        after(5).mT,
         "five rounds, and a tall matrix",
         given=given,
         mistakes={
-            "it is one round, whatever `rounds` says": want.mT,
-            "it returns inside the loop: name the result X, the lines below "
-            "do the rest": want,
+            "A is the same in every round: the next one is P·A·P": (
+                after(5, next_A=lambda P, A: A).mT
+            ),
+            "the next A is P·A·P: P is on one side only": (
+                after(5, next_A=lambda P, A: P @ A).mT
+            ),
+            "W is the P of the last round: multiply all of them": (
+                after(5, next_W=lambda P, W: P).mT
+            ),
+            "it is one round, whatever `rounds` says": after(1).mT,
         },
         atol=1e-4,
     )
 
 
-ROUND = "A = X @ X.mT\nX = {}"
+ROUND = "P = {}\nA, W = P @ A @ P, P @ W"
+RIGHT_P = "a * I + b * A + c * A @ A"
 
 EXERCISES = [
     Exercise(
         "modern.rmsnorm",
-        "RMSNorm.forward",
+        "rms_normalize",
         check_rmsnorm,
         (
             "One number for each token: the mean of the squares of its "
             "channels, with keepdim=True.",
             "x.square().mean(-1, keepdim=True), then x times (that + "
-            "self.eps).rsqrt() times self.weight.",
+            "eps).rsqrt().",
         ),
         right=(
-            "root = (x.pow(2).mean(-1, keepdim=True) + self.eps).sqrt()\n"
-            "return self.weight * (x / root)",
-            "return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)",
+            "return x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt()",
+            "return F.rms_norm(x, x.shape[-1:], None, eps)",
         ),
         wrong=(
             (
-                "return F.layer_norm(x, x.shape[-1:], self.weight, None, "
-                "self.eps)",
+                "return F.layer_norm(x, x.shape[-1:], None, None, eps)",
                 "LayerNorm",
             ),
             (
-                "s = x.square().mean(-1, keepdim=True)\n"
-                "return x * (s + self.eps).rsqrt()",
-                "gain",
-            ),
-            (
-                "s = x.square().mean(-1, keepdim=True)\n"
-                "return x / (s + self.eps) * self.weight",
+                "return x / (x.square().mean(-1, keepdim=True) + eps)",
                 "take the root",
             ),
             (
                 "s = x.square().mean(-1, keepdim=True)\n"
-                "return x / (s.sqrt() + self.eps) * self.weight",
+                "return x / (s.sqrt() + eps)",
                 "under the root, to",
             ),
-            (
-                "s = x.square().mean()\n"
-                "return x * (s + self.eps).rsqrt() * self.weight",
-                "one mean",
-            ),
+            ("return x * (x.square().mean() + eps).rsqrt()", "one mean"),
             (
                 "s = x.square().sum(-1, keepdim=True)\n"
-                "return x * (s + self.eps).rsqrt() * self.weight",
+                "return x * (s + eps).rsqrt()",
                 "added up",
             ),
+            ("return x / (x.pow(2).mean(-1) + eps).sqrt()", "keepdim"),
             (
-                "return x / (x.pow(2).mean(-1) + self.eps).sqrt()",
-                "keepdim",
-            ),
-            (
-                "root = x.norm(dim=-1, keepdim=True) + self.eps\n"
-                "return x / root * self.weight",
+                "return x / (x.norm(dim=-1, keepdim=True) + eps)",
                 "of the sum",
             ),
             (
-                "return x / x.std(-1, keepdim=True) * self.weight",
+                "return x / x.std(-1, keepdim=True)",
                 "subtracts the mean first",
             ),
         ),
@@ -449,7 +413,7 @@ EXERCISES = [
                 "along the batch",
             ),
             ("return a * cos - b * sin, a * sin + b * cos", "two halves"),
-            ("return torch.cat(turned((a, b), angles), -1)", "single numbers"),
+            ("return torch.cat(turned((a, b), cos), -1)", "single numbers"),
         ),
         core=True,
     ),
@@ -479,37 +443,29 @@ EXERCISES = [
         "alibi",
         check_alibi,
         (
-            "Two steps: distances (…, T, S), of the last T positions to all; "
+            "Two steps: distances (T, S), of the last T positions to all S; "
             "then minus slopes for each head.",
-            "positions[..., -T:, None] - positions[..., None, :], then a "
-            "dimension for the heads in front of (T, S).",
+            "t[-T:, None] - t gives the distances, and slopes[:, None, None] "
+            "has a dimension for each of their two.",
         ),
         right=(
-            "asks, keys = positions[..., -T:], positions\n"
-            "far = (asks.unsqueeze(-1) - keys.unsqueeze(-2)).abs()\n"
-            "return far.unsqueeze(-3) * -slopes.view(-1, 1, 1)",
+            "far = (t[-T:].unsqueeze(-1) - t.unsqueeze(0)).abs()\n"
+            "return far * -slopes.view(-1, 1, 1)",
         ),
         wrong=(
             (
-                "far = positions[..., -T:, None] - positions[..., None, :]\n"
-                "return slopes[:, None, None] * far[..., None, :, :]",
+                "far = t[-T:, None] - t\nreturn slopes[:, None, None] * far",
                 "rewarded",
             ),
             (
-                "far = positions[..., :T, None] - positions[..., None, :]\n"
-                "return -slopes[:, None, None] * far[..., None, :, :]",
+                "far = t[:T, None] - t\nreturn -slopes[:, None, None] * far",
                 "first T",
             ),
             (
-                "far = positions[..., -T:, None] - positions[..., None, :]\n"
-                "return -slopes * far",
-                "do not fit",
+                "far = t[:, None] - t\nreturn -slopes[:, None, None] * far",
+                "all S",
             ),
-            (
-                "far = positions[-T:, None] - positions[None, :]\n"
-                "return -slopes[:, None, None] * far",
-                "count dimensions",
-            ),
+            ("far = t[-T:, None] - t\nreturn -slopes * far", "do not fit"),
         ),
     ),
     Exercise(
@@ -517,7 +473,7 @@ EXERCISES = [
         "GroupedQueryAttention.heads",
         check_qknorm,
         (
-            "Two of the three are normalised, each by its own norm.",
+            "Two of the three are normalized, each by its own norm.",
             "q = self.norm_q(q) and k = self.norm_k(k).",
         ),
         right=("q = self.norm_q(q)\nk = self.norm_k(k)",),
@@ -537,20 +493,22 @@ EXERCISES = [
         "orthogonalize",
         check_orthogonalize,
         (
-            "The formula has A = X Xᵀ three times. Compute it once.",
-            "A = X @ X.mT, then a * X plus (b * A + c * A @ A) @ X.",
+            "Write P as the formula has it. The next A is P A P.",
+            "P = a * I + b * A + c * A @ A, then A, W = P @ A @ P, P @ W.",
         ),
-        right=("A = X @ X.T\nB = A @ X\nX = a * X + b * B + c * (A @ B)",),
+        right=(
+            ROUND.format("c * A @ A + b * A + a * I"),
+            f"P = {RIGHT_P}\nW = P @ W\nA = P @ P @ A",
+        ),
         wrong=(
-            (ROUND.format("a * X + (b * A + c * A * A) @ X"), "by number"),
-            (ROUND.format("a * X + b * A @ X"), "with c is missing"),
-            (ROUND.format("(b * A + c * A @ A) @ X"), "with a is missing"),
-            ("A = X.mT @ X\nX = a * X + (b * A + c * A @ A) @ X", "left of X"),
-            (ROUND.format("a * X + (c * A + b * A @ A) @ X"), "b and c"),
-            (
-                "A = X @ X.mT\nreturn a * X + (b * A + c * A @ A) @ X",
-                "inside the loop",
-            ),
+            (ROUND.format("a * I + b * A + c * A * A"), "by number"),
+            (ROUND.format("a * I + b * A"), "with c is missing"),
+            (ROUND.format("b * A + c * A @ A"), "with a is missing"),
+            (ROUND.format("a + b * A + c * A @ A"), "a matrix is needed"),
+            (ROUND.format("a * I + c * A + b * A @ A"), "b and c"),
+            (f"P = {RIGHT_P}\nW = P @ W", "same in every round"),
+            (f"P = {RIGHT_P}\nA, W = P @ A, P @ W", "one side"),
+            (f"P = {RIGHT_P}\nA, W = P @ A @ P, P", "last round"),
         ),
         core=True,
     ),
@@ -572,7 +530,7 @@ EXERCISES = [
     Question(
         "modern.break-padding",
         "b",
-        "all move by the same five places, and only distances count",
+        "all move by the same five positions, and only distances count",
         (
             "What does the product of a turned query and a turned key know?",
             "Both are turned by five steps more.",

@@ -12,8 +12,8 @@ def config(t, **changes):
     """A small model; has the fields of GPTConfig."""
     fields = dict(
         vocab_size=11, block_size=9, n_layer=3, n_head=2, n_embd=8,
-        dropout=0.0, bias=True, tied=True, norm="pre", activation="gelu",
-        position="learned",
+        dropout=0.0, bias=True, tied=True, order="pre", norm="layer",
+        mlp="gelu", position="learned",
     )  # fmt: skip
     if t.seed > 1:
         more = {"n_layer": 3 + t.seed % 3, "n_embd": 8 + 4 * (t.seed % 3)}
