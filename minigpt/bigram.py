@@ -53,11 +53,13 @@ class BigramLM(nn.Module):
 def evaluating(model):
     """Inside the `with` block: no dropout. Afterwards: the mode as before."""
     training = model.training
-    model.eval()
+    if training:
+        model.eval()
     try:
         yield model
     finally:
-        model.train(training)
+        if training:
+            model.train()
 
 
 def windows(ids, *, block_size, stride=None):

@@ -93,8 +93,10 @@ class GroupedQueryAttention(MultiHeadAttention):
     Source: Ainslie et al. 2023; QK-norm: Henry et al. 2020.
     """
 
-    def __init__(self, n_embd, n_head, *, block_size, n_kv_head=None,
-                 position="rope", qk_norm=False, bias=True, dropout=0.0):  # fmt: skip
+    def __init__(
+        self, n_embd, n_head, *, block_size, n_kv_head=None, position="rope",
+        qk_norm=False, bias=True, dropout=0.0,
+    ):  # fmt: skip
         super().__init__(n_embd, n_head, bias=bias, dropout=dropout)
         D, self.n_kv_head = n_embd // n_head, n_kv_head or n_head
         assert n_head % self.n_kv_head == 0, f"{n_head} heads share {n_kv_head}"

@@ -78,15 +78,17 @@ class WordTokenizer(Tokenizer):
         return regex.findall(r"\w+|[^\w\s]", text.lower())
 
     @classmethod
-    def train(cls, text, *, n_vocab=None):
+    def train(cls, text, *, n_vocab=None, min_count=1):
         """The special tokens and the most frequent words, `n_vocab` in all.
 
-        Words that are equally frequent are sorted by the alphabet.
+        A word counts from `min_count` times on. Words that are equally
+        frequent are sorted by the alphabet.
         """
         if n_vocab is not None and n_vocab <= len(cls.special):
             raise ValueError(f"n_vocab must be at least 5, got {n_vocab}")
         counts = Counter(cls.split(text))
-        words = sorted(counts, key=lambda word: (-counts[word], word))
+        words = [word for word in counts if counts[word] >= min_count]
+        words.sort(key=lambda word: (-counts[word], word))
         return cls([*cls.special, *words][:n_vocab])
 
     def encode(self, text):

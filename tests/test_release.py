@@ -199,7 +199,7 @@ def endless(solved, blank):
 
 
 def imported(solved, blank):
-    for name in ("LearnedPosition", "token_positions", "SinusoidalPosition"):
+    for name in ("token_positions", "SinusoidalPosition"):
         if f" {name}(" in solved:
             return f"from minigpt.position import {name}"
     return whole(solved, blank)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from lab import notebook, stored
 
-from minigpt.attention import causal_mask, masked_softmax
+from minigpt.attention import attention_weights, causal_mask
 from minigpt.viz.attention_steps import AttentionSteps
 
 NAME = "Attention in five steps"
@@ -37,7 +37,7 @@ def golden(q, k, v, allowed):
     raw = q @ k.T
     scaled = raw / q.size(1) ** 0.5
     masked = scaled.masked_fill(~allowed, -torch.inf)
-    weights = masked_softmax(scaled, allowed)
+    weights = masked.softmax(-1).nan_to_num()  # a row that sees nothing: 0
     return [raw, scaled, masked, weights, weights @ v]
 
 
@@ -71,7 +71,7 @@ def test_not_a_number_is_refused():
 
 def test_the_stand_in_shows_the_causal_weights():
     html = view().fallback()
-    weights = masked_softmax(X @ X.flip(1).T / 2**0.5, causal_mask(4))
+    weights = attention_weights(X, X.flip(1), causal_mask(4))
     last = "".join(f"<td><bdi>{w:.2f}</bdi></td>" for w in weights[3])
     assert last in html and "<b>" not in html
     assert view().describe().startswith("Attention in five steps over 4 tokens")
