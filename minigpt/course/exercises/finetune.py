@@ -531,7 +531,10 @@ EXERCISES = [
             "targets.append([-100] * (n - 1) + row[n:])",
         ),
         wrong=(
-            ("targets.append([*prompt[1:], *answer, end])", "prompt is learned"),
+            (
+                "targets.append([*prompt[1:], *answer, end])",
+                "prompt is learned",
+            ),
             (
                 "targets.append([-100] * len(prompt) + [*answer[1:], end])",
                 "first token",

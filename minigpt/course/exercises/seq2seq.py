@@ -211,7 +211,9 @@ def check_decoder_block(t):
     )
 
     def mistake(*masks, **options):
-        return lambda: through(b, x, memory, *(masks or (across, own)), **options)
+        return lambda: through(
+            b, x, memory, *(masks or (across, own)), **options
+        )
 
     t.same(
         got,
@@ -673,7 +675,10 @@ EXERCISES = [
                 "return n_embd**-0.5 * max(n**-0.5, n * warmup_steps**-1.5)",
                 "the smaller",
             ),
-            ("return min(n**-0.5, n * warmup_steps**-1.5)", "width of the model"),
+            (
+                "return min(n**-0.5, n * warmup_steps**-1.5)",
+                "width of the model",
+            ),
             ("return (n_embd * n) ** -0.5", "no warmup"),
             (
                 "return n_embd**-0.5 * min(step**-0.5, step * warmup_steps**-1.5)",
