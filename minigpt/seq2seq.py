@@ -221,18 +221,16 @@ def teach(model, batches, *, max_steps, warmup_steps, smoothing=0.1,
     weights end as the mean of the last `average` states, `every` steps apart.
     Source: Vaswani et al. 2017, sections 5.3, 5.4 and 6.1.
     """
-    optimizer = torch.optim.Adam(
-        model.parameters(), betas=(0.9, 0.98), eps=1e-9
-    )
+    adam = torch.optim.Adam(model.parameters(), betas=(0.9, 0.98), eps=1e-9)
     losses, kept = [], []
     for step in range(max_steps):
         inputs, targets = batches()
         loss = smooth_cross_entropy(model(**inputs), targets, smoothing)
         lr = inverse_sqrt(step, model.config.n_embd, warmup_steps)
-        optimizer.param_groups[0]["lr"] = lr
-        optimizer.zero_grad()
+        adam.param_groups[0]["lr"] = lr
+        adam.zero_grad()
         loss.backward()
-        optimizer.step()
+        adam.step()
         losses.append(loss.item())
         left = max_steps - 1 - step
         if left % every == 0 and left < average * every:

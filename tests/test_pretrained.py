@@ -462,7 +462,9 @@ def test_the_message_names_file_and_tensor(folder):
     tensors = load_file(file)
     tensors["h.1.ln_1.bias"] = torch.zeros(17)
     save_file(tensors, file)
-    with pytest.raises(ValueError, match="(?s)tensors.*blocks.1.norm1.bias"):
+    with pytest.raises(
+        ValueError, match="(?s)safetensors.*blocks.1.norm1.bias"
+    ):
         load_gpt2(folder)
 
 

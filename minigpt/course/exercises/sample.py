@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from minigpt.course.exercises import Exercise, Question
-from minigpt.sample import Sampling
 
 CUT = -torch.inf
 
@@ -359,7 +358,7 @@ def check_memory(t):
     given = (
         "a model that reads 3 tokens and prefers lower ids; a penalty of 100"
     )
-    sampling = Sampling(temperature=0, penalty=100.0)
+    sampling = SimpleNamespace(temperature=0, penalty=100.0)
 
     def run():
         start = torch.tensor([[6]])
