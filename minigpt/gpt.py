@@ -103,8 +103,9 @@ def attention_mask(T, S, mask=None, device=None):
     """
     if mask is None:
         return causal_mask(T, S, device) if T > 1 else None
-    itself = torch.eye(S, dtype=torch.bool, device=device)[-T:]
-    return causal_mask(T, S, device) & mask[:, None, None, :] | itself
+    past = causal_mask(T, S, device)
+    itself = past.triu(S - T)  # the last T columns of each row's diagonal
+    return past & mask[:, None, None, :] | itself
 
 
 def init_weights(model, n_layer):
