@@ -127,6 +127,8 @@ def config_from_json(text):
 
 def config_from_shapes(shapes, n_head):
     """{name: shape} -> GPTConfig; `n_head` is what they cannot tell."""
+    if n_head is None:
+        raise ValueError("n_head is needed where there is no config.json")
     vocab_size, n_embd = shapes["wte.weight"]
     block_size = shapes["wpe.weight"][0]
     n_layer = len({name.split(".")[1] for name in shapes if name[:2] == "h."})
@@ -137,11 +139,9 @@ def config_from_shapes(shapes, n_head):
 def load_gpt2(path, n_head=None):
     """A folder, or one safetensors file, in GPT-2's format -> GPT.
 
-    `n_head` is needed where no config.json is beside the weights. Raises
-    FileNotFoundError, or ValueError for what does not fit.
+    Without a config.json, `n_head` is needed. Raises ValueError for a misfit.
     """
-    file = Path(path)
-    file = file / "model.safetensors" if file.is_dir() else file
+    file = Path(path, "model.safetensors" if Path(path).is_dir() else "")
     described = file.with_name("config.json")
     try:
         with safe_open(file, "pt") as f:

@@ -190,9 +190,8 @@ def check_config(t):
     got = t.call(
         t.answer, shapes, 3, given=given,
         errors={
-            "block_size must be": f"block_size: {no_int}, the first side of "
-            "wpe.weight",
-            "must be a positive": f"{no_int}, got something else",
+            "not supported between": f"block_size: {no_int}, the first side "
+            "of wpe.weight",
             "UnboundLocalError": "the blank must make vocab_size, n_embd, "
             "block_size and n_layer",
             "NameError": "the blank must make vocab_size, n_embd, "
