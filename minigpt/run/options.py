@@ -227,6 +227,10 @@ def check(options) -> None:
             )
     if getattr(options, "seed", 0) >= 2**63:
         raise ValueError(f"--seed must be below 2**63, got {options.seed}")
+    if not 0 <= getattr(options, "dropout", 0) < 1:
+        raise ValueError(
+            f"--dropout must be 0 or more and below 1, got {options.dropout}"
+        )
     if not getattr(options, "grad_clip", 1) > 0:
         raise ValueError(
             f"--grad-clip must be above 0, got {options.grad_clip}"
