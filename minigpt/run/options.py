@@ -124,9 +124,9 @@ PRESETS = {
         preset="fast", tokenizer="char", bias=False,
         block_size=64, n_layer=4, n_head=4, n_embd=128,
         position="rope", mlp="relu2", qk_norm=True,
-        max_steps=250, batch_size=12, micro_batch_size=12,
-        optimizer="muon", lr=6e-3, min_lr=0.0, warmup_steps=20,
-        decay="linear", weight_decay=0.0, eval_every=250, save_every=125,
+        max_steps=240, batch_size=12, micro_batch_size=12,
+        optimizer="muon", lr=6e-3, min_lr=0.0, warmup_steps=10,
+        decay="linear", weight_decay=0.0, eval_every=240, save_every=120,
     ),
 }  # fmt: skip
 
@@ -227,6 +227,10 @@ def check(options) -> None:
             )
     if getattr(options, "seed", 0) >= 2**63:
         raise ValueError(f"--seed must be below 2**63, got {options.seed}")
+    if not 0 <= getattr(options, "dropout", 0) < 1:
+        raise ValueError(
+            f"--dropout must be 0 or more and below 1, got {options.dropout}"
+        )
     if not getattr(options, "grad_clip", 1) > 0:
         raise ValueError(
             f"--grad-clip must be above 0, got {options.grad_clip}"
