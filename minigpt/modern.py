@@ -274,7 +274,8 @@ def muon(model, recipe):
     adamw = torch.optim.AdamW(
         groups, lr=recipe.lr, betas=(0.9, 0.95), fused=True
     )
-    return Together(Muon(inside, lr=recipe.lr, weight_decay=decay), adamw)
+    blocks = Muon(inside, lr=recipe.lr, momentum=0.85, weight_decay=decay)
+    return Together(blocks, adamw)
 
 
 OPTIMIZERS["muon"] = muon
