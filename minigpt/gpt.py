@@ -84,8 +84,9 @@ class GPTConfig:
 
 def check_input(idx, mask, start, config):
     """Raises ValueError when a GPT cannot take idx (B, T) and mask (B, S)."""
-    if idx.dim() != 2:
-        raise ValueError(f"idx must be (B, T), got {tuple(idx.shape)}")
+    if idx.dim() != 2 or idx.is_floating_point():
+        got = f"{idx.dtype} {tuple(idx.shape)}"
+        raise ValueError(f"idx must be integers (B, T), got {got}")
     B, T = idx.shape
     S, most = start + T, config.block_size
     if not start < S <= most:
