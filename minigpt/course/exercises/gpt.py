@@ -149,7 +149,7 @@ def check_embed(t):
     t.same(
         got,
         what + where,
-        "what stands there plus where it stands",
+        "which token it is plus where it is",
         given=given,
         mistakes={
             "the positions are missing: equal tokens look equal everywhere": (
