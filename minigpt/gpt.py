@@ -60,8 +60,8 @@ class GPTConfig:
     def __post_init__(self):
         for name in "vocab_size block_size n_layer n_head n_embd".split():
             size = getattr(self, name)
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
+            if type(size) is not int or size < 1:
+                raise ValueError(f"{name} must be 1 or more, got {size!r}")
         C, H, K = self.n_embd, self.n_head, self.n_kv_head or self.n_head
         if C % H or H % K:
             raise ValueError(
