@@ -10,8 +10,8 @@ const SCALE_KNOBS = [
 // What no model can be, in the words of GPTConfig; or nothing.
 function scaleProblem({ n_embd: C, n_head: H }) {
   if (C % H === 0) return "";
-  return "n_embd must be divisible by n_head, "
-    + `got ${C} and ${H}`;
+  return "n_head must divide n_embd, and n_kv_head must divide n_head, "
+    + `got n_embd=${C}, n_head=${H}, n_kv_head=${H}`;
 }
 
 function scaleParameters({ n_layer: L, n_embd: C, block_size: T,
