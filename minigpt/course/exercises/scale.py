@@ -13,7 +13,7 @@ def config(t, **changes):
     fields = dict(
         vocab_size=11, block_size=9, n_layer=3, n_head=2, n_embd=8,
         dropout=0.0, bias=True, tied=True, order="pre", norm="layer",
-        mlp="gelu", position="learned",
+        mlp="gelu", position="learned", attention="full",
     )  # fmt: skip
     if t.seed > 1:
         more = {"n_layer": 3 + t.seed % 3, "n_embd": 8 + 4 * (t.seed % 3)}
