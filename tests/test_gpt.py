@@ -314,8 +314,8 @@ def test_padding_attends_to_itself_and_nobody_to_padding():
         (torch.tensor([[1, -1]]), "0 to 10, got -1 to 1"),
         (torch.zeros(1, 9, dtype=torch.int64), "1 to 8 tokens .*got 9"),
         (torch.zeros(1, 0, dtype=torch.int64), "got 0"),
-        (torch.zeros(4, dtype=torch.int64), r"\(B, T\), got \(4,\)"),
-        (torch.zeros(1, 2, 3, dtype=torch.int64), r"got \(1, 2, 3\)"),
+        (torch.zeros(4, dtype=torch.int64), r"\(B, T\), got .*\(4,\)"),
+        (torch.zeros(1, 2, 3, dtype=torch.int64), r"got .*\(1, 2, 3\)"),
     ],
 )
 def test_wrong_ids_are_told(idx, said):

@@ -190,7 +190,7 @@ def check_config(t):
     got = t.call(
         t.answer, shapes, 3, given=given,
         errors={
-            "not supported between": f"block_size: {no_int}, the first side "
+            "block_size must be 1": f"block_size: {no_int}, the first side "
             "of wpe.weight",
             "UnboundLocalError": "the blank must make vocab_size, n_embd, "
             "block_size and n_layer",
