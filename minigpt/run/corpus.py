@@ -79,8 +79,8 @@ def make_tokenizer(kind: str, corpus: str, vocab_size: int):
         return BPETokenizer.train(text, vocab_size, special_tokens=(END,))
     except ValueError as error:
         raise ValueError(
-            f"--vocab-size {vocab_size} does not fit {corpus}: {error}; try a "
-            "smaller one, or --tokenizer char"
+            f"--vocab-size {vocab_size} does not fit {corpus}: {error}; or use "
+            "--tokenizer char"
         ) from None
 
 
