@@ -53,7 +53,7 @@ def read_text(path: str) -> str:
     if not Path(path).is_file():
         known = ", ".join(["sotu", *DOWNLOADS])
         raise ValueError(
-            f"--corpus must be one of {known} or an existing text file, got "
+            f"the corpus must be one of {known} or an existing text file, got "
             f"{path!r}"
         )
     try:
