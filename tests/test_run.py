@@ -555,6 +555,7 @@ def test_a_disk_that_fills_leaves_the_earlier_checkpoint(tiny, monkeypatch):
         "--n-embd 15",
         "--position rope --n-embd 6",
         "--n-kv-head 3",
+        "--n-kv-head -1",
         "--max-steps -1",
         "--dropout 1",
         "--weight-decay -1",
