@@ -8,7 +8,6 @@ from typing import Annotated
 import tyro
 
 from minigpt.course.cli import Course, Doctor, Learn
-from minigpt.course.notebooks import CourseError
 from minigpt.run.options import PRESETS, Eval, ExportModel, Generate, Train
 
 Command = (
@@ -45,9 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
         if type(command) not in FUNCTIONS:
             return command.run()
         return function(FUNCTIONS[type(command)])(command)
-    except (CourseError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130  # as shells have it
 
 
 def split_off(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -29,5 +29,6 @@ def find(name):
     """A public name of the package (a module's `__getattr__`, PEP 562)."""
     if name not in EXPORTS:
         raise AttributeError(f"module 'minigpt' has no attribute {name!r}")
-    import_module("minigpt.modern")  # configurations may name its parts
+    if EXPORTS[name] in ("gpt", "train"):
+        import_module("minigpt.modern")  # GPTConfig and Recipe name its parts
     return getattr(import_module(f"minigpt.{EXPORTS[name]}"), name)

@@ -100,6 +100,15 @@ def test_run_stores_outputs_and_only_lasting_metadata(course):
     assert all(not c.metadata for c in nb.cells)
 
 
+def test_run_names_the_cell_that_failed_in_a_stored_notebook(course):
+    path = write(course, "1 / 0", "x = 1")
+    nb = nbformat.read(path, as_version=4)
+    nb.cells[1].execution_count, nb.cells[2].execution_count = 1, 2
+    nbformat.write(nb, path)
+    with pytest.raises(CourseError, match=r"01_one.ipynb, cell 2 failed"):
+        execute(course)
+
+
 def test_run_leaves_the_file_when_a_cell_fails(course):
     path = write(course, "x = 1", "y = [1, 2][x + 5]")
     before = path.read_bytes()

@@ -265,6 +265,18 @@ def test_the_counting_baselines_are_those_of_chapter_3(tiny, capsys):
     assert f"{best:8.4f}" in said and f"{score.bits_per_char:8.4f}" in said
 
 
+def test_a_short_text_of_many_characters_is_measured(tiny, text):
+    """Its 7-grams do not fit into 64 bits; its held-out text has 65 tokens."""
+    text = text.with_name("many.txt")
+    text.write_text("".join(map(chr, range(0x4E00, 0x4E00 + 650))))
+    train_gpt(replace(tiny, corpus=str(text), probes=2))
+    assert list(measure(Eval(tiny.out)).baselines) == [
+        "no knowledge", "1-grams", "2-grams", "4-grams"
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="at most the block size, 8, got 9"):
+        measure(Eval(tiny.out, stride=9, baselines=False))
+
+
 def test_the_best_weights_are_those_of_the_lowest_loss(tiny):
     train_gpt(replace(tiny, max_steps=27, lr=0.03, min_lr=0.03, eval_every=3))
     evals = [x for x in log.read(tiny.out / "log.jsonl") if x["kind"] == "eval"]
@@ -543,6 +555,7 @@ def test_a_disk_that_fills_leaves_the_earlier_checkpoint(tiny, monkeypatch):
         "--n-embd 15",
         "--position rope --n-embd 6",
         "--n-kv-head 3",
+        "--n-kv-head -1",
         "--max-steps -1",
         "--dropout 1",
         "--weight-decay -1",
@@ -644,6 +657,15 @@ def test_a_thinned_log_keeps_measurements_and_means():
     kept = log.thinned(lines)
     assert len(kept) == 401 and kept[200]["kind"] == "eval"
     assert kept[0] == {"kind": "step", "step": 3, "loss": 1.0, "steps": 3}
+
+
+def test_export_into_a_run_is_refused(tiny):
+    train_gpt(tiny)
+    before = (tiny.out / "log.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="is a run: choose another folder"):
+        export_model(ExportModel(tiny.out, tiny.out))
+    assert (tiny.out / "log.jsonl").read_bytes() == before
+    assert not (tiny.out / "model.safetensors").exists()
 
 
 def test_export_of_nothing_is_an_error(tmp_path):

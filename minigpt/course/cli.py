@@ -6,8 +6,6 @@ from typing import Annotated
 
 import tyro
 
-from minigpt.course.notebooks import find_root
-
 
 @dataclass(frozen=True)
 class Export:
@@ -24,6 +22,7 @@ class Export:
     def run(self) -> int:
         from minigpt.course import edition
         from minigpt.course.export import export
+        from minigpt.course.notebooks import find_root
 
         if folder := edition.find_edition(self.root):
             for what, name in edition.export(folder, self.chapters):
@@ -45,6 +44,7 @@ class Run:
 
     def run(self) -> int:
         from minigpt.course.execute import execute
+        from minigpt.course.notebooks import find_root
 
         for path, seconds in execute(find_root(self.root), self.chapters):
             print(f"{seconds:6.1f} s  {path.name}")
@@ -65,6 +65,7 @@ class Check:
     """Folder of the course. Default: found from the current folder upward."""
 
     def run(self) -> int:
+        from minigpt.course.notebooks import find_root
         from minigpt.course.verdict import check_chapter
 
         return check_chapter(find_root(self.root), self.chapter)

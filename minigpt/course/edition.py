@@ -21,6 +21,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell
 
+import minigpt
 from minigpt.course import exercises
 from minigpt.course.check import (
     MISSING,
@@ -29,6 +30,7 @@ from minigpt.course.check import (
     source_of,
     with_reference,
 )
+from minigpt.course.export import module_source
 from minigpt.course.notebooks import (
     EXPORT,
     CourseError,
@@ -258,8 +260,6 @@ def notebooks(folder: Path, numbers: tuple[str, ...] = ()) -> list[Path]:
 
 def begin() -> None:
     """First cell of a chapter: is this the right place, and whose code runs?"""
-    import minigpt
-
     here = Path.cwd()
     if Path(minigpt.__file__).resolve().parent != (here / "minigpt").resolve():
         raise CourseError(
@@ -465,8 +465,6 @@ def blanks_in(source: str) -> list[str]:
 
 def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
     """Export one chapter that has no blanks left."""
-    from minigpt.course.export import module_source
-
     name = module_name(nb)
     if left:
         return f"{len(left)} blanks left in", path.name
@@ -557,6 +555,8 @@ def reset_module(folder: Path, name: str, missing_ok=False) -> list[Path]:
     if not _is_own(folder, name, progress):
         if missing_ok:
             return []
+        if not target.exists():
+            raise CourseError(f"there is no module {name!r} in {target.parent}")
         raise CourseError(f"{name} is the course's already")
     kept = put_aside(target)
     progress["modules"].pop(name, None)

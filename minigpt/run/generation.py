@@ -11,7 +11,7 @@ from minigpt.run.corpus import end_token
 from minigpt.run.models import load_model
 from minigpt.run.options import Generate, check
 from minigpt.run.parallel import use_machine
-from minigpt.sample import Sampling, generate, stream_text
+from minigpt.sample import Sampling, check_prompt, generate, stream_text
 
 
 def write_text(options: Generate) -> int:
@@ -56,22 +56,25 @@ def read_prompt(argument: str) -> str:
 
 
 def new_ids(options: Generate, model, tokenizer, prompt) -> Iterator[int]:
-    """The ids of the new tokens as they come, without the end of the text."""
+    """The ids of the new tokens as they come, without the end of the text.
+
+    Raises ValueError at once for a prompt or a setting that cannot be used.
+    """
     o = options
     end = end_token(tokenizer)
     device = next(model.parameters()).device
+    idx = torch.tensor([tokenizer.encode(prompt)], device=device)
+    check_prompt(idx, None, model.config.block_size)
     steps = generate(
         model,
-        torch.tensor([tokenizer.encode(prompt)], device=device),
+        idx,
         n=o.tokens,
         sampling=Sampling(o.temperature, o.top_k, o.top_p, o.min_p, o.penalty),
         generator=torch.Generator(device).manual_seed(o.seed),
         stop=() if end is None else (end,),
         cache=new_cache(model) if o.cache else None,
     )
-    for new, _ in steps:
-        if new.item() != end:
-            yield new.item()
+    return (new.item() for new, _ in steps if new.item() != end)
 
 
 def counted(ids: Iterator[int], written: list[int]) -> Iterator[int]:

@@ -27,6 +27,8 @@ def load_model(path: str | Path = ASSETS, *, weights: str = "best"):
     or the last; where no best is stored yet, it is the last, with a note.
     Raises ValueError, with the way out, where there is no model.
     """
+    if weights not in ("best", "last"):
+        raise ValueError(f"weights must be best or last, got {weights!r}")
     folder = Path(path)
     if folder == Path("gpt2") and not folder.exists():
         folder = fetch_gpt2()
@@ -69,12 +71,14 @@ def export_model(options: ExportModel) -> int:
     """`python -m minigpt export-model`: a run's best weights, ready to ship.
 
     With them go the tokenizer, the log (thinned), the curve and the probes.
-    Raises ValueError where `source` is not a run.
+    Raises ValueError where `source` is not a run, or `target` is one.
     """
     source, target = options.source, options.target
     best = source / "best.safetensors"
     if not best.exists():
         raise ValueError(f"{source} is not a run with best weights")
+    if (target / "options.json").exists():  # whose own log and weights matter
+        raise ValueError(f"{target} is a run: choose another folder to write")
     target.mkdir(parents=True, exist_ok=True)
     model, facts = open_model(best)
     lines = log.read(source / "log.jsonl")

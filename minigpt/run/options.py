@@ -210,7 +210,7 @@ class ExportModel:
 
 
 LEAST = {  # option: the smallest number that it can be
-    "vocab_size": 1, "block_size": 1, "max_steps": 1,
+    "vocab_size": 1, "block_size": 1, "n_kv_head": 1, "max_steps": 1,
     "batch_size": 1, "micro_batch_size": 1, "weight_decay": 0,
     "log_every": 1, "eval_every": 1, "save_every": 1, "probes": 0,
     "tokens": 1, "stride": 0, "threads": 0, "seed": 0,
@@ -221,10 +221,14 @@ def check(options) -> None:
     """Raises ValueError for the first number out of range."""
     for name, least in LEAST.items():
         value = getattr(options, name, least)
-        if not value >= least:
+        if value is not None and not value >= least:
             raise ValueError(
                 f"{flag(name)} must be {least} or more, got {value}"
             )
+    if not 0 <= getattr(options, "dropout", 0) < 1:
+        raise ValueError(
+            f"--dropout must be at least 0 and below 1, got {options.dropout}"
+        )
     if getattr(options, "seed", 0) >= 2**63:
         raise ValueError(f"--seed must be below 2**63, got {options.seed}")
     if not 0 <= getattr(options, "dropout", 0) < 1:

@@ -25,8 +25,8 @@ def fixed_texts(corpus: str, tokenizer, held_out: torch.Tensor):
     """Prompts and sentences to probe with, from the held-out text of others."""
     if corpus == "sotu":
         return PROMPTS, SENTENCES
-    pieces = held_out[1:81].view(-1, 20).tolist()
-    own = tuple(tokenizer.decode(piece) for piece in pieces)
+    pieces = held_out[1:81].split(20)
+    own = tuple(tokenizer.decode(piece.tolist()) for piece in pieces)
     return own[:2], own[2:]
 
 

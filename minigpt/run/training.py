@@ -66,9 +66,12 @@ def train_gpt(options: Train) -> int:
             team.wait()
             return Run(options, team).train()
     except KeyboardInterrupt:
+        how = f"python -m minigpt train --out {options.out} --resume"
+        begun = (options.out / "options.json").exists()
         print(
-            "stopped at once; what was saved before is whole, continue with "
-            f"python -m minigpt train --out {options.out} --resume"
+            f"stopped at once; what was saved is whole, continue with {how}"
+            if begun
+            else "stopped before the run began"
         )
         return STOPPED
 
@@ -247,12 +250,15 @@ class Run:
             dynamic_ncols=True, disable=not self.team.leads,
         )  # fmt: skip
         try:
-            with stop_on_signal(self.team.leads) as stop, bar:
+            with stop_on_signal(self.team.leads) as stop:
                 if self.step == 0:
                     self.after_step()
-                while self.step < o.max_steps and not self.team.sum(stop.asked):
-                    self.take_step(bar)
-                    self.after_step()
+                with bar:
+                    while self.step < o.max_steps:
+                        if self.team.sum(stop.asked):
+                            break
+                        self.take_step(bar)
+                        self.after_step()
                 return self.finish()
         finally:
             self.log.close()
