@@ -59,6 +59,6 @@ def multiplications(config, T, S):
 
 
 def cache_bytes(config, batch_size=1, dtype=torch.float32):
-    """Bytes that the keys and values of a whole cache take."""
+    """Bytes of a whole cache, with a key and a value for each head."""
     numbers = 2 * config.n_layer * config.block_size * config.n_embd
     return batch_size * numbers * dtype.itemsize

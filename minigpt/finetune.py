@@ -23,6 +23,7 @@ def tune(model, batches, recipe, *, callback=None):
     Raises ValueError for a batch without a target.
     """
     optimizer = make_optimizer(model, recipe)
+    model.train()
     for step in range(recipe.max_steps):
         seed = step_seed(recipe.seed, step)
         torch.manual_seed(seed)  # for dropout

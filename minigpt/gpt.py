@@ -62,12 +62,14 @@ class GPTConfig:
             size = getattr(self, name)
             if type(size) is not int or size < 1:
                 raise ValueError(f"{name} must be 1 or more, got {size!r}")
-        C, H, K = self.n_embd, self.n_head, self.n_kv_head or self.n_head
-        if C % H or H % K:
+        C, H, K = self.n_embd, self.n_head, self.n_kv_head
+        if C % H or K is not None and (K < 1 or H % K):
             raise ValueError(
                 "n_head must divide n_embd, and n_kv_head must divide n_head, "
                 f"got n_embd={C}, n_head={H}, n_kv_head={K}"
             )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be 0 to 1, got {self.dropout}")
         for kind, known in PARTS.items():
             if getattr(self, kind) not in known:
                 raise ValueError(
@@ -79,7 +81,8 @@ class GPTConfig:
     def attention(self):
         """The attention that the other fields call for."""
         modern = self.position in ("rope", "alibi") or self.qk_norm
-        return "grouped" if modern or self.n_kv_head else "full"
+        modern = modern or self.n_kv_head is not None
+        return "grouped" if modern else "full"
 
 
 def check_input(idx, mask, start, config):

@@ -43,6 +43,8 @@ class Recipe:
                 f"warmup_steps must be 0 to max_steps={self.max_steps}, "
                 f"got {self.warmup_steps}"
             )
+        if self.decay not in ("cosine", "linear"):
+            raise ValueError(f"decay is cosine or linear, got {self.decay!r}")
 
 
 def parameter_groups(model, weight_decay):
@@ -150,6 +152,7 @@ def train(model, ids, recipe, *, block_size, callback=None):
     one: loss in nats, the learning rate, the norm of the gradient.
     """
     optimizer = make_optimizer(model, recipe)
+    model.train()
     for step in range(recipe.max_steps):
         torch.manual_seed(step_seed(recipe.seed, step))
         lr = learning_rate(step, recipe)
