@@ -62,8 +62,9 @@ class GPTConfig:
             size = getattr(self, name)
             if type(size) is not int or size < 1:
                 raise ValueError(f"{name} must be 1 or more, got {size!r}")
-        C, H, K = self.n_embd, self.n_head, self.n_kv_head
-        if C % H or K is not None and (K < 1 or H % K):
+        C, H = self.n_embd, self.n_head
+        K = H if self.n_kv_head is None else self.n_kv_head
+        if C % H or K < 1 or H % K:
             raise ValueError(
                 "n_head must divide n_embd, and n_kv_head must divide n_head, "
                 f"got n_embd={C}, n_head={H}, n_kv_head={K}"

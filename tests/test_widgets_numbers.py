@@ -132,7 +132,7 @@ def test_a_throw_takes_the_token_it_falls_on(call):
     assert got == [*wanted.tolist(), 28]  # never one that has nothing
 
 
-def some_settings(n=150):
+def some_settings(n=20):
     """Configurations of all sizes, with what else `estimate` asks."""
     r = random.Random(6)
     for _ in range(n):
