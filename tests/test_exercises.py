@@ -38,7 +38,7 @@ QUESTIONS = [e for e in EVERY if isinstance(e, Question)]
 
 @pytest.fixture(scope="module", autouse=True)
 def own_parts():
-    """The cells of chapter 15 register their parts: here, for this file only."""
+    """What the cells of chapter 15 register, holds for this file only."""
     from minigpt.gpt import PARTS
     from minigpt.train import OPTIMIZERS
 
