@@ -39,7 +39,7 @@ class Desk:
         for place in range(self.below + 1):
             self.page.keyboard.press(CHECK)
             if self.cells[place].source == edition.FIRST_CELL:
-                self.page.get_by_text("all is the course's").wait_for(
+                self.page.get_by_text("no module is yours yet").wait_for(
                     timeout=LONG
                 )
 
