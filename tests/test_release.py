@@ -205,11 +205,11 @@ def imported(solved, blank):
     return whole(solved, blank)
 
 
-WAYS = {  # student -> how the blanks are filled, points of 10
-    "right": (whole, 10),
-    "half": (half, 6),
-    "constant": (constant, 8),
-    "endless": (endless, 6),
+WAYS = {  # student -> how the blanks are filled, points of 8
+    "right": (whole, 8),
+    "half": (half, 4),
+    "constant": (constant, 6),
+    "endless": (endless, 4),
     "imported": (imported, 0),
 }
 
@@ -236,4 +236,4 @@ def test_one_assignment_handed_in_five_ways_gets_its_points(course, tmp_path):
         }
     scores = {student: float(rows[student]["raw_score"]) for student in WAYS}
     assert scores == {student: points for student, (_, points) in WAYS.items()}
-    assert {float(r["max_score"]) for r in rows.values()} == {10.0}
+    assert {float(r["max_score"]) for r in rows.values()} == {8.0}

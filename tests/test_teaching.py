@@ -106,7 +106,7 @@ def scores(path):
 
 
 def half(solved, _):
-    """All but the sines, which are worth 4 of 10 points."""
+    """All but the sines, which are worth 4 of 8 points."""
     if "class Sinusoidal" not in solved:
         return whole(solved, _)
     return filled(solved, ['raise NotImplementedError("your turn")'])
@@ -152,7 +152,7 @@ def test_the_exchange_goes_as_the_page_says(tmp_path):
     assert "Submitted as: minigpt 05_position" in said
     for line in last:
         run(shlex.split(line), folder, env)
-    assert list(scores(folder / "grades.csv").values()) == [6.0]
+    assert list(scores(folder / "grades.csv").values()) == [4.0]
     assert list(exchange.glob("minigpt/feedback/*.html"))
 
 
@@ -183,6 +183,6 @@ def test_each_notebook_is_graded_in_a_box_of_its_own(tmp_path):
     docker.chmod(docker.stat().st_mode | stat.S_IXUSR)
     [script] = blocks("bash", section("## nbgrader is no sandbox"))
     run(["bash", "-euc", script], folder, tools(tmp_path))
-    assert scores(folder / "grades" / "anna.csv") == {"anna": 10.0}
-    assert scores(folder / "grades" / "bo.csv") == {"bo": 6.0}
+    assert scores(folder / "grades" / "anna.csv") == {"anna": 8.0}
+    assert scores(folder / "grades" / "bo.csv") == {"bo": 4.0}
     assert not (folder / "gradebook.db").exists()
