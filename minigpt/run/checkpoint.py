@@ -39,7 +39,7 @@ def naming(path: Path):
         yield
     except KeyError as error:
         raise CheckpointError(f"{path} has no {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, EOFError) as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
 
 
