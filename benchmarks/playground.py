@@ -48,7 +48,7 @@ ALONE = """(files) => new Promise((done, fail) => {
 class Options:
     """What is measured."""
 
-    model: Path = ROOT / "minigpt" / "assets"
+    model: Path = ROOT / "minigpt" / "assets" / "presidents"
     """A folder with model.safetensors and tokenizer.json."""
     least: float = 0.0
     """Fail below this many tokens per second, of the worker alone."""
@@ -58,8 +58,8 @@ def site(folder, model):
     """Write the page, serve it, and return its address."""
     from minigpt_book import playground
 
-    playground.write(folder, model)
-    html = playground.page_html(model)
+    playground.write(folder, [model])
+    html = playground.page_html([model])
     (folder / "page.html").write_text(html, encoding="utf-8")
     shutil.copy(ROOT / "book/theme/files/minigpt.css", folder)
     return serve(folder)
@@ -69,8 +69,7 @@ def measure(page, address, files):
     """-> seconds to load, tokens per second alone, and with the page."""
     page.set_default_timeout(300_000)
     page.goto(f"{address}/page.html")
-    urls = [f | {"url": f"{address}/{f['name']}"} for f in files]
-    alone = page.evaluate(ALONE, urls)
+    alone = page.evaluate(ALONE, files)
     page.get_by_role("button", name="Load the model").click()
     page.get_by_label("tokens to write").fill("200")
     page.get_by_role("button", name="continue").click()
@@ -83,11 +82,15 @@ def main(options):
     from minigpt_book import playground
     from playwright.sync_api import sync_playwright
 
-    files = playground.files(options.model)
-    if not files:
+    if not playground.built(options.model):
         raise SystemExit("needs a model in the given folder")
+    (model,) = playground.models([options.model])
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as api:
         address = site(Path(folder), options.model)
+        files = [
+            file | {"url": f"{address}/{model['name']}/{file['name']}"}
+            for file in model["files"]
+        ]
         browser = open_browser(api)
         load, alone, drawn = measure(browser.new_page(), address, files)
         browser.close()

@@ -138,7 +138,7 @@ MODELS = {
 def golden(request, engine, tmp_path):
     """A model, open in PyTorch and in the browser, and some ids for it."""
     if request.param == "shipped":
-        path = playground.ASSETS / "model.safetensors"
+        path = playground.ASSETS / "presidents" / "model.safetensors"
         if not path.exists():
             pytest.skip("the course's model is not built yet")
         model = open_model(path)[0]
@@ -328,7 +328,7 @@ def random_texts(n):
 @pytest.fixture(scope="module", params=["small", "shipped"])
 def tokenizer(request, engine, tmp_path_factory):
     """A tokenizer, open in Python and in the browser."""
-    path = playground.ASSETS / "tokenizer.json"
+    path = playground.ASSETS / "presidents" / "tokenizer.json"
     if request.param == "small":
         path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
         small_tokenizer().save(path)
@@ -433,7 +433,8 @@ class Server:
                 how = outer.fail.get(name)
                 if how is None:
                     return super().do_GET()
-                outer.answer(self, (folder / name).read_bytes(), how)
+                path = Path(self.translate_path(self.path))
+                outer.answer(self, path.read_bytes(), how)
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.base = f"http://127.0.0.1:{self.http.server_address[1]}"
@@ -475,8 +476,8 @@ def assets(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(assets, tmp_path_factory):
     site = tmp_path_factory.mktemp("site")
-    playground.write(site, assets)
-    (site / "page.html").write_text(playground.page_html(assets))
+    playground.write(site, [assets])
+    (site / "page.html").write_text(playground.page_html([assets]))
     for file in (ROOT / "book/theme/files").iterdir():
         shutil.copy(file, site)
     (site / "favicon.ico").write_bytes(b"")
@@ -558,7 +559,7 @@ def logits_after(reference, ids):
     return reference[0](torch.tensor([ids]))[0, -1:]
 
 
-def test_nothing_is_loaded_before_it_is_asked_for(server, visit):
+def test_nothing_is_loaded_before_it_is_asked_for(server, assets, visit):
     before = len(server.sent)
     seen = visit(server.base, "page.html")
     seen.page.wait_for_load_state("networkidle")
@@ -566,7 +567,8 @@ def test_nothing_is_loaded_before_it_is_asked_for(server, visit):
     assert "page.js" in asked
     assert not {"model.safetensors", "tokenizer.json", "worker.js"} & {*asked}
     button = seen.page.get_by_role("button", name="Load the model")
-    size = sum(f["bytes"] for f in playground.files(server.folder))
+    (model,) = playground.models([assets])
+    size = sum(f["bytes"] for f in model["files"])
     assert f"{size / 1e6:.1f} MB" in button.inner_text()
 
 
@@ -614,8 +616,8 @@ def test_from_the_disk_the_page_says_why_not(server, visit):
 
 
 def test_without_the_model_the_page_says_so(tmp_path):
-    assert "not built into this copy" in playground.box("", tmp_path)
-    playground.write(tmp_path, tmp_path)
+    assert "not built into this copy" in playground.box("", [tmp_path])
+    playground.write(tmp_path, [tmp_path])
     assert (tmp_path / "page.js").exists()
 
 
@@ -907,12 +909,13 @@ def test_what_is_printed_is_the_text_and_its_tokens(opened):
 def test_playground_in_the_book(site, visit):
     """The page of the built book, under its policy, with the real model."""
     seen = visit(site, "book/playground.html")
-    if not playground.files(playground.ASSETS):
+    known = playground.models(playground.shipped())
+    if not known:
         assert seen.page.get_by_text("not built into this copy").is_visible()
         return
     load(seen.page)
     assert seen.page.get_by_text("with your settings").first.is_visible()
     press(seen.page, "continue")
     assert "tokens written" in status(seen.page)
-    assert sum(f["bytes"] for f in playground.files(playground.ASSETS)) < 8e6
+    assert all(f["bytes"] < 8e6 for model in known for f in model["files"])
     assert seen.errors == [] and seen.foreign == []
