@@ -23,10 +23,11 @@ ALONE = """(files) => new Promise((done, fail) => {
   const knobs = { t: 0.8, k: 50, p: 0.95, m: 0, penalty: 1 };
   const begin = performance.now();
   const found = { load: 0, speeds: [] };
+  let serial = 0;
   const again = () => {
-    worker.postMessage({ do: "read", text: "Fellow citizens" });
-    worker.postMessage({ do: "write", n: 200, knobs,
-      seed: found.speeds.length });
+    serial += 1;
+    worker.postMessage({ do: "write", serial, text: "Fellow citizens",
+      n: 200, knobs, seed: found.speeds.length });
   };
   worker.onmessage = ({ data }) => {
     if (data.say === "failed") fail(new Error(data.why));

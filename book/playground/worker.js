@@ -1,7 +1,7 @@
 // The model behind the page, in a thread of its own: it answers messages and
 // between two tokens looks whether there is a new one.
 //
-// in:   load · read · look · write · stop · heads · lens · measure
+// in:   load · look · write · stop · heads · lens · measure
 // out:  progress · ready · failed · ids · state · token · done · lens · loss
 
 const all = { model: null, tokenizer: null, run: null, spare: null, ids: [],
@@ -80,9 +80,13 @@ function shownIds() {
   return all.ids.length ? all.ids : [all.end ?? 0];
 }
 
-function read({ text, ids }) {
-  all.ids = ids || bpeEncode(all.tokenizer, text);
+// Every message carries the text that the page shows, as ids where they are
+// known, and the number of its last change. A new number is a new text.
+function accept({ serial, text, ids }) {
+  if (serial === undefined || serial === all.serial) return;
+  all.serial = serial;
   all.stop = true;
+  all.ids = ids || bpeEncode(all.tokenizer, text);
   say({ say: "ids", ids: all.ids });
 }
 
@@ -154,13 +158,13 @@ function step({ knobs, seed }) {
   const logits = all.run.logits(all.run.length - 1);
   const { probs } = dialProbabilities(logits, new Set(ids), knobs);
   const id = dialDraw(probs, throwAt(seed, ids.length));
-  return take(id, probs[id]);
+  return take(id);
 }
 
-function take(id, p = null) {
+function take(id) {
   if (id === all.end) return false;
   all.ids = [...all.ids, id];
-  say({ say: "token", id, p });
+  say({ say: "token", ids: all.ids });
   return true;
 }
 
@@ -184,7 +188,6 @@ async function write({ n, knobs, seed, id }) {
 
 // Every head that is off in `off`; the text is computed anew.
 function heads({ off }) {
-  all.stop = true;
   all.run.off.set(off);
   all.run.length = 0;
 }
@@ -237,12 +240,12 @@ async function measure() {
   }
 }
 
-const tasks = { load, read, look, write, heads, lens, measure,
+const tasks = { load, look, write, heads, lens, measure,
   stop() { all.stop = true; } };
 
 self.onmessage = async ({ data }) => {
   try {
-    if (data.serial !== undefined) all.serial = data.serial;
+    accept(data);
     await tasks[data.do](data);
   } catch (error) {
     all.busy = false;

@@ -24,10 +24,17 @@ PACKAGE = Path(__file__).parents[3] / "minigpt"
 VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets"
 FOLDER = "_static/playground"
 FILES = ("tokenizer.json", "model.safetensors")
-LABELS = {  # what the page calls the models in minigpt/assets
-    "presidents": "The first model, of chapters 9 to 14",
-    "second_term": "Second term: a bigger president",
-    "world": "The little world",
+PRESIDENTS = (
+    "The presidents",
+    "It has read messages of U.S. presidents and writes in their manner.",
+)
+MODELS = {  # what the page says about the models in minigpt/assets
+    "presidents": PRESIDENTS,
+    "second_term": PRESIDENTS,
+    "world": (
+        "A little world",
+        "It has read short stories about a few people and places.",
+    ),
 }
 PARTS = {
     "worker.js": [
@@ -87,15 +94,17 @@ def built(folder):
 
 def models(folders):
     """What the page must know about each model that is built."""
-    return [
-        {
-            "name": folder.name,
-            "label": LABELS.get(folder.name, folder.name),
-            "files": [facts(folder / name) for name in FILES],
-        }
-        for folder in folders
-        if built(folder)
-    ]
+    return [about(folder) for folder in folders if built(folder)]
+
+
+def about(folder):
+    label, text = MODELS.get(folder.name, (folder.name, ""))
+    return {
+        "name": folder.name,
+        "label": label,
+        "about": text,
+        "files": [facts(folder / name) for name in FILES],
+    }
 
 
 def facts(path):
@@ -156,7 +165,7 @@ class Playground(Directive):
         env = self.state.document.settings.env
         for path in [p for parts in PARTS.values() for p in parts]:
             env.note_dependency(str(path))
-        for path in [ASSETS / m / name for m in LABELS for name in FILES]:
+        for path in [ASSETS / m / name for m in MODELS for name in FILES]:
             env.note_dependency(str(path))
         return [playground()]
 
