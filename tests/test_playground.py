@@ -459,25 +459,34 @@ class Server:
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory):
     """A small model and its tokenizer, as the course ships its own."""
-    folder = tmp_path_factory.mktemp("assets")
-    tokenizer = small_tokenizer()
+    folder = tmp_path_factory.mktemp("assets") / "presidents"
+    shape = dict(n_layer=2, n_head=3, n_embd=24, block_size=40)
+    return random_assets(folder, small_tokenizer(), **shape)
+
+
+def random_assets(folder, tokenizer, **shape):
+    folder.mkdir()
     tokenizer.save(folder / "tokenizer.json")
-    random_model(
-        folder / "model.safetensors",
-        n_layer=2,
-        n_head=3,
-        n_embd=24,
-        block_size=40,
-        vocab_size=tokenizer.n_vocab,
-    )
+    path = folder / "model.safetensors"
+    random_model(path, **shape, vocab_size=tokenizer.n_vocab)
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(assets, tmp_path_factory):
+    """page.html has one model, two.html two."""
+    world = random_assets(
+        assets.parent / "world",
+        BPETokenizer.train("Mia was here. ", 262, progress=False),
+        n_layer=1,
+        n_head=2,
+        n_embd=16,
+        block_size=30,
+    )
     site = tmp_path_factory.mktemp("site")
-    playground.write(site, [assets])
+    playground.write(site, [assets, world])
     (site / "page.html").write_text(playground.page_html([assets]))
+    (site / "two.html").write_text(playground.page_html([assets, world]))
     for file in (ROOT / "book/theme/files").iterdir():
         shutil.copy(file, site)
     (site / "favicon.ico").write_bytes(b"")
@@ -488,11 +497,11 @@ def server(assets, tmp_path_factory):
 
 @pytest.fixture
 def opened(server, visit):
-    """opened(**context) -> a page with the model loaded, no complaint."""
+    """opened(path, **context) -> a page with a model loaded, no complaint."""
     seen = []
 
-    def go(**options):
-        seen.append(visit(server.base, "page.html", **options))
+    def go(path="page.html", **options):
+        seen.append(visit(server.base, path, **options))
         load(seen[-1].page)
         return seen[-1].page
 
@@ -715,6 +724,108 @@ def test_writing_can_be_stopped_and_the_text_edited(opened):
     assert page.locator(".mg-pg-chip").all_inner_texts() == list("Mine")
 
 
+def at_once(page, text, key):
+    """Type a text and press a key before anything could be answered."""
+    page.get_by_label("Your text").evaluate(
+        """(area, [text, key]) => { area.value = text;
+          area.dispatchEvent(new Event("input"));
+          area.dispatchEvent(new KeyboardEvent("keydown",
+            { key, ctrlKey: true, bubbles: true })); }""",
+        [text, key],
+    )
+
+
+def test_what_was_typed_a_moment_ago_is_continued(opened):
+    page = opened()
+    page.get_by_label("tokens to write").fill("5")
+    at_once(page, "The state", "Enter")
+    settled(page)
+    assert text_of(page).startswith("The state")
+    assert "5 tokens written" in status(page)
+    assert page.locator(".mg-pg-written").count() == 5
+    page.get_by_label("Your text").press("Control+a")
+    page.keyboard.type("Fellow")
+    page.keyboard.press("Control+Enter")
+    settled(page)
+    assert text_of(page).startswith("Fellow") and text_of(page) != "Fellow"
+    press(page, "back to my text")
+    assert text_of(page) == "Fellow"
+
+
+def test_typing_is_never_overtaken_by_an_answer(opened, reference):
+    page = opened()
+    text = "it's 1790: the café"
+    page.get_by_label("Your text").press("Control+a")
+    for character in text:
+        page.keyboard.type(character)
+        page.wait_for_timeout(random.Random(character).randrange(30))
+    settled(page)
+    assert text_of(page) == text
+    ids = reference[1].encode(text)
+    assert page.locator(".mg-pg-chip").count() == len(ids)
+
+
+def off(page, name):
+    button = page.get_by_role("button", name=name, exact=True)
+    return button.get_attribute("aria-disabled") == "true"
+
+
+def test_buttons_that_cannot_work_are_off(opened):
+    page = opened()
+    buttons = ["continue", "one token", "take one back", "back to my text"]
+    assert [off(page, b) for b in buttons] == [False, False, False, True]
+    assert off(page, "stop")
+    before = text_of(page)
+    for name in ("back to my text", "stop"):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.evaluate("button => button.click()")
+    settled(page)
+    assert text_of(page) == before != ""
+    type_text(page, "")
+    assert [off(page, b) for b in buttons] == [False, False, True, True]
+    press(page, "one token")
+    assert [off(page, b) for b in buttons] == [False] * 4
+
+
+def test_buttons_keep_the_focus(opened):
+    page = opened()
+    type_text(page, "ab")
+    for name in ("continue", "one token", "take one back", "back to my text"):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.focus()
+        page.keyboard.press("Enter")
+        settled(page)
+        assert button.evaluate("button => button === document.activeElement")
+    assert text_of(page) == "ab"
+
+
+def test_a_typed_text_comes_back_after_all_that_replaced_it(opened):
+    page = opened()
+    type_text(page, TEXT[:30])
+    page.locator(".mg-pg-chip").nth(3).click()
+    settled(page)
+    page.locator(".mg-pg-next tbody button").nth(5).click()
+    settled(page)
+    assert page.locator(".mg-pg-chip").count() == 5
+    for name in ("one token", "take one back", "take one back", "continue"):
+        press(page, name)
+    press(page, "back to my text")
+    assert text_of(page) == TEXT[:30]
+    assert page.locator(".mg-pg-written").count() == 0
+
+
+def test_lens_shows_the_text_when_writing_has_ended(opened):
+    from playwright.sync_api import expect
+
+    page = opened()
+    type_text(page, "abc")
+    page.get_by_role("button", name="logit lens").click()
+    page.get_by_label("tokens to write").fill("9")
+    press(page, "continue")
+    rows = page.locator("[aria-label='logit lens'] tbody tr")
+    expect(rows).to_have_count(page.locator(".mg-pg-chip").count())
+
+
 def test_writing_is_not_read_aloud_token_by_token(opened):
     page = opened()
     page.evaluate(
@@ -875,16 +986,127 @@ def test_hostile_tokens_are_text(opened):
 
 
 def test_a_text_that_is_too_long_is_refused(opened):
+    """It stays in its box whatever is pressed, and can be shortened."""
     page = opened()
     page.get_by_label("Your text").fill("x " * 15_000)
-    page.get_by_text("30000 characters; this page takes at most").wait_for()
+    refusal = page.get_by_text("30000 characters; this page takes at most")
+    refusal.wait_for()
+    for name in ("continue", "one token", "take one back", "back to my text"):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.evaluate("button => button.click()")
+    turn(page, "temperature", 3)
+    page.get_by_label("Your text").press("Control+Enter")
+    settled(page)
+    assert text_of(page) == "x " * 15_000
+    assert refusal.is_visible()
+    page.get_by_label("Your text").fill("x x")
+    settled(page)
+    assert refusal.count() == 0
+    press(page, "one token")
+    assert text_of(page).startswith("x x") and len(text_of(page)) > 3
+
+
+# --- two models ---------------------------------------------------------------
+
+
+def choose(page, label):
+    page.get_by_role("radio", name=label).check()
+
+
+def test_one_model_offers_no_choice(opened):
+    assert opened().get_by_role("radio").count() == 0
+
+
+def test_another_model_is_loaded_when_it_is_asked_for(server, opened):
+    page = opened("two.html")
+    assert "2 blocks of 3 heads" in status(page)
+    before = len(server.sent)
+    choose(page, "A little world")
+    page.get_by_role("button", name="Load the model").wait_for()
+    assert server.sent[before:] == []
+    assert not page.get_by_label("Your text").is_visible()
+    load(page)
+    assert "1 blocks of 2 heads" in status(page)
+    assert page.locator(".mg-pg-head").count() == 2
+    assert text_of(page).startswith("Mia was")
+    press(page, "one token")
+    # now both are there
+    choose(page, "The presidents")
+    page.get_by_label("Your text").wait_for()
+    settled(page)
+    assert "2 blocks of 3 heads" in status(page)
+    assert text_of(page).startswith("Fellow-Citizens")
+    press(page, "one token")
+
+
+def test_another_model_leaves_the_text_and_the_settings(opened):
+    page = opened("two.html")
+    type_text(page, "Mine, and\nnobody else's")
+    turn(page, "temperature", 13)
+    page.get_by_label("tokens to write").fill("7")
+    press(page, "continue")
+    choose(page, "A little world")
+    load(page)
+    assert text_of(page) == "Mine, and\nnobody else's"
+    assert page.get_by_label("tokens to write").input_value() == "7"
+    assert page.get_by_label("temperature", exact=True).input_value() == "13"
+    press(page, "continue")
+    assert "7 tokens written" in status(page)
+
+
+def test_another_model_may_be_chosen_at_any_moment(opened):
+    """While the first one loads, and while it writes."""
+    page = opened("two.html")
+    choose(page, "A little world")
+    page.evaluate(
+        """() => { document.querySelector(".mg-pg-load button").click();
+          document.querySelectorAll("[type=radio]")[0].click(); }"""
+    )
+    page.get_by_label("Your text").wait_for()
+    settled(page)
+    assert "2 blocks of 3 heads" in status(page)
+    choose(page, "A little world")
+    load(page)
+    page.get_by_label("tokens to write").fill("1000")
+    at_once(page, "Mine", "Enter")
+    choose(page, "The presidents")
+    page.get_by_label("Your text").wait_for()
+    settled(page)
+    assert "2 blocks of 3 heads" in status(page)
+    assert text_of(page) == "Mine"
+    page.get_by_label("tokens to write").fill("3")
+    press(page, "continue")
+    assert "3 tokens written" in status(page)
+
+
+def test_keyboard_alone_is_enough(server, visit):
+    page = visit(server.base, "two.html").page
+    keys = page.keyboard
+    for key in ("Tab", "ArrowDown", "Tab", "Enter"):
+        keys.press(key)
+    page.get_by_label("Your text").wait_for()
+    settled(page)
+    assert page.get_by_role("radio", name="A little world").is_checked()
+    keys.press("Control+a")
+    keys.type("Mine")
+    keys.press("Control+Enter")
+    settled(page)
+    assert text_of(page).startswith("Mine") and text_of(page) != "Mine"
+    keys.type("!")  # the box has kept the focus
+    settled(page)
+    assert text_of(page).endswith("!")
+    keys.press("Shift+Tab")
+    keys.press("ArrowUp")
+    load(page)
+    assert page.get_by_role("radio", name="The presidents").is_checked()
+    assert text_of(page).startswith("Mine")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_playground_is_accessible(scheme, opened):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = opened(color_scheme=scheme, reduced_motion="reduce")
+    page = opened("two.html", color_scheme=scheme, reduced_motion="reduce")
     press(page, "one token")
     page.get_by_role("button", name="logit lens").click()
     press(page, "measure every head")

@@ -6,8 +6,9 @@ const PG_LONGEST = 20000; // characters
 const PG_EXAMPLES = {
   presidents: ["Fellow-Citizens of the Senate and House of",
     "The state of the Union is", "We must not forget that the American"],
-  world: ["Mia was in the kitchen.", "Tom had a red ball.",
-    "One morning, the dog"],
+  world: ["Mia was in the kitchen.",
+    "Tom had a red ball. He put the ball under the tree and",
+    "Anna had five apples. She gave two apples to Ben. Anna had"],
 };
 
 // --- settings -----------------------------------------------------------------
@@ -113,7 +114,7 @@ function pgLoader({ files, onLoad }) {
 
 function pgEditor({ onText, onWrite, onStop, onBack, onMine }) {
   const area = mgEl("textarea", { class: "mg-pg-text", rows: 6, dir: "auto",
-    spellcheck: "false", autocomplete: "off", oninput: onText,
+    spellcheck: "false", autocomplete: "off", oninput: () => onText(),
     id: mgId("text"), onkeydown: (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
@@ -187,9 +188,8 @@ class Playground {
 
   // The text and the settings stay, all else begins anew.
   choose(model) {
-    this.worker?.terminate();
-    Object.assign(this, { model, place: null, writing: false, waiting: false,
-      again: false, drawn: null });
+    this.end();
+    this.model = model;
     this.loader = pgLoader({ files: model.files, onLoad: () => this.load() });
     this.room.replaceChildren(this.loader.el);
     this.bench.hidden = true;
@@ -203,7 +203,7 @@ class Playground {
 
   load() {
     const { name, files } = this.model;
-    this.worker?.terminate();
+    this.end();
     this.worker = new Worker(this.url("worker.js", this.box.dataset.version));
     this.worker.onmessage = ({ data }) => this[`on_${data.say}`](data);
     this.worker.onerror = () => this.loader.failed(
@@ -213,14 +213,21 @@ class Playground {
         file.sha256.slice(0, 16)) })) });
   }
 
+  // Nothing that the worker has said or will say counts any more.
+  end() {
+    if (!this.worker) return;
+    this.worker.onmessage = null;
+    this.worker.terminate();
+  }
+
   on_progress(data) {
     this.loader.progress(data);
   }
 
   on_ready({ config, tokens, special, kept }) {
     this.loaded.add(this.model);
-    this.vocabulary = { tokens, special };
-    this.config = config;
+    Object.assign(this, { config, vocabulary: { tokens, special },
+      writing: false, waiting: false, again: false, drawn: null });
     this.build(config);
     this.room.replaceChildren();
     this.bench.hidden = false;
@@ -228,8 +235,7 @@ class Playground {
     this.examples = PG_EXAMPLES[this.model.name] ?? PG_EXAMPLES.presidents;
     this.editor.offer(this.examples);
     this.editor.area.value = untouched ? this.examples[0] : this.mine.text;
-    this.typed();
-    this.status.set(`The model is ready${kept ? " (kept from before)" : ""}: `
+    this.typed(`The model is ready${kept ? " (kept from before)" : ""}: `
       + `${config.n_layer} blocks of ${config.n_head} heads, `
       + `${config.n_embd} channels, ${config.vocab_size} tokens, reads at `
       + `most ${config.block_size}.`);
@@ -328,12 +334,12 @@ class Playground {
     this.root.dataset.busy = String(writing || this.waiting || this.again);
   }
 
-  typed() {
+  typed(said = "") {
     const text = this.editor.area.value;
     this.now = { text };
     this.mine = this.now;
     this.status.set(this.refused ? `The text has ${text.length} characters; `
-      + `this page takes at most ${PG_LONGEST}.` : "");
+      + `this page takes at most ${PG_LONGEST}.` : said);
     this.change();
   }
 

@@ -33,7 +33,7 @@ MODELS = {  # what the page says about the models in minigpt/assets
     "second_term": PRESIDENTS,
     "world": (
         "A little world",
-        "It has read short stories about a few people and places.",
+        "It has read made-up stories of who is where and who has what.",
     ),
 }
 PARTS = {
