@@ -77,8 +77,9 @@ function pgSwitch(models, onChoose) {
     models.map((model, i) => mgEl("label", {},
       mgEl("input", { type: "radio", name, checked: i === 0,
         autocomplete: "off", onchange: () => onChoose(model) }),
-      mgEl("span", {}, model.label, " ", mgEl("span", { class: "mg-help" },
-        `${model.about} ${pgMegabytes(model.files)}.`)))));
+      mgEl("span", {}, mgEl("b", {}, model.label), " ",
+        mgEl("span", { class: "mg-help" }, `${model.about} `
+          + `${pgMegabytes(model.files)}.`)))));
 }
 
 function pgLoader({ files, onLoad }) {
@@ -132,8 +133,8 @@ function pgEditor({ onText, onWrite, onStop, onBack, onMine }) {
   const el = mgEl("div", {}, mgEl("label", { for: area.id,
     class: "mg-title" }, "Your text"), area,
   mgEl("div", { class: "mg-bar" }, Object.values(buttons)),
-  mgEl("p", { class: "mg-help" }, "Control and Enter in the text: continue. "
-    + "Escape: stop. Or begin with:"), examples);
+  mgEl("p", { class: "mg-help" }, "Press Ctrl+Enter in the text to continue "
+    + "it, and Escape to stop. Or start with one of these:"), examples);
   function offer(texts) {
     examples.replaceChildren(...texts.map((text) => pgButton(text, () => {
       area.value = text;
@@ -338,8 +339,10 @@ class Playground {
     const text = this.editor.area.value;
     this.now = { text };
     this.mine = this.now;
-    this.status.set(this.refused ? `The text has ${text.length} characters; `
-      + `this page takes at most ${PG_LONGEST}.` : said);
+    const count = (n) => n.toLocaleString("en-US");
+    this.status.set(this.refused ? `This text has ${count(text.length)} `
+      + `characters, and the page takes at most ${count(PG_LONGEST)}. `
+      + "Shorten it to go on." : said);
     this.change();
   }
 

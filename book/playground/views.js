@@ -115,9 +115,9 @@ function pgNext({ name, onChoose }) {
       "aria-label": "the next token" },
     mgEl("table", { class: "mg-pg-next" }, caption, mgEl("thead", {},
       pgHeader(["token", "model", "with your settings", ""])), body)),
-    mgEl("p", { class: "mg-help" }, "Grey: what the model gives. Colour: "
-      + "what temperature, top-k and top-p make of it. A token is a button: "
-      + "it puts this token into the text."));
+    mgEl("p", { class: "mg-help" }, "Gray: the model's own probability. "
+      + "Color: what temperature, top-k and top-p make of it. Press a token "
+      + "to put it into the text."));
   let rows = [];
 
   function row() {
@@ -318,9 +318,9 @@ function pgHeads({ L, H, onOff, onMeasure }) {
 
   const measure = pgButton("measure every head", onMeasure);
   const el = mgEl("div", {}, pgTitle("Switch heads off"),
-    mgEl("p", { class: "mg-help" }, "A head that is off gives zeros, here "
-      + "and in all that the page shows and writes. Orange: the loss on your "
-      + "text rises without the head; blue: it falls."),
+    mgEl("p", { class: "mg-help" }, "A head that is switched off outputs "
+      + "zeros, in everything that this page shows and writes. Orange: the "
+      + "loss on your text rises without the head. Blue: it falls."),
     mgEl("div", { class: "mg-bar" }, measure, mgButton("all heads on", () => {
       off.fill(0);
       forget();
