@@ -820,10 +820,23 @@ def test_lens_shows_the_text_when_writing_has_ended(opened):
     page = opened()
     type_text(page, "abc")
     page.get_by_role("button", name="logit lens").click()
-    page.get_by_label("tokens to write").fill("9")
-    press(page, "continue")
+    press(page, "one token")
     rows = page.locator("[aria-label='logit lens'] tbody tr")
-    expect(rows).to_have_count(page.locator(".mg-pg-chip").count())
+    expect(rows).to_have_count(4)
+
+
+def test_a_head_that_is_switched_off_ends_the_writing(opened):
+    """The text stays as the page showed it then."""
+    page = opened()
+    type_text(page, "abc")
+    page.get_by_label("tokens to write").fill("1000")
+    page.locator("section").first.evaluate(
+        """(root) => { root.querySelector(".mg-button").click();
+          root.querySelector(".mg-pg-head").click(); }"""
+    )
+    settled(page)
+    assert text_of(page) == "abc"
+    assert page.locator(".mg-pg-chip").all_inner_texts() == list("abc")
 
 
 def test_writing_is_not_read_aloud_token_by_token(opened):
