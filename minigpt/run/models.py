@@ -18,7 +18,9 @@ from minigpt.run.options import ASSETS, ExportModel
 from minigpt.tokenizer import Tokenizer, gpt2_bytes, gpt2_tokenizer
 
 
-def load_model(path: str | Path = ASSETS, *, weights: str = "best"):
+def load_model(
+    path: str | Path = ASSETS / "presidents", *, weights: str = "best"
+):
     """path -> a GPT (float32, CPU, ready to use) and its tokenizer.
 
     `path` is the folder of a run, of an exported model or of one in Hugging

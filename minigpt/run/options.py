@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-ASSETS = Path(__file__).parents[1] / "assets"  # the model that the course ships
+ASSETS = Path(__file__).parents[1] / "assets"  # the models that we ship
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Generate:
 
     prompt: tyro.conf.Positional[str] = "-"
     """The text to continue; - reads it from standard input."""
-    model: Path = ASSETS
+    model: Path = ASSETS / "presidents"
     """Folder of a run, of an exported model, or of one in Hugging Face's
     GPT-2 format; gpt2 is the real GPT-2 small (548 MB, downloaded once).
     Default: the model that the course ships."""
@@ -180,7 +180,7 @@ class Eval:
     Counting baselines on the same text follow.
     """
 
-    model: tyro.conf.Positional[Path] = ASSETS
+    model: tyro.conf.Positional[Path] = ASSETS / "presidents"
     """Folder of a run or of an exported model. Default: the model that the
     course ships."""
     part: Literal["val", "test"] = "val"
