@@ -7,11 +7,12 @@ import torch
 
 from minigpt.run import probes
 from minigpt.run.log import read
-from minigpt.run.models import ASSETS, load_model
-from minigpt.run.options import PRESETS
+from minigpt.run.models import load_model
+from minigpt.run.options import ASSETS, PRESETS
 from minigpt.run.training import config_of, run_options
 
-LOG = ASSETS / "log.jsonl"
+PRESIDENTS = ASSETS / "presidents"
+LOG = PRESIDENTS / "log.jsonl"
 REFERENCE = PRESETS["reference"]
 
 
@@ -21,7 +22,7 @@ def shipped():
 
 
 def test_the_weights_are_small():
-    assert (ASSETS / "model.safetensors").stat().st_size <= 8_000_000
+    assert (PRESIDENTS / "model.safetensors").stat().st_size <= 8_000_000
 
 
 def test_the_model_is_that_of_the_preset(shipped):
@@ -38,13 +39,13 @@ def test_the_weights_are_those_with_the_lowest_held_out_loss():
     best = min(evals, key=lambda x: x["loss"])
     assert best["step"] == REFERENCE.max_steps
     assert best["bits_per_char"] < 1.3
-    data = json.loads((ASSETS / "data.json").read_text(encoding="utf-8"))
+    data = json.loads((PRESIDENTS / "data.json").read_text(encoding="utf-8"))
     assert data["corpus"] == "sotu" and data["tokenizer"] == "bpe"
 
 
 def test_ten_points_of_the_run_are_recorded(shipped):
     model, tokenizer = shipped
-    tensors, facts = probes.open_probes(ASSETS / "probes.safetensors")
+    tensors, facts = probes.open_probes(PRESIDENTS / "probes.safetensors")
     steps = [fact["step"] for fact in facts]
     assert steps == probes.probe_steps(10, REFERENCE.max_steps)
     assert all(len(fact["texts"]) == 2 for fact in facts)
@@ -54,7 +55,7 @@ def test_ten_points_of_the_run_are_recorded(shipped):
 
 def test_the_last_point_is_the_shipped_model(shipped):
     model, tokenizer = shipped
-    tensors, facts = probes.open_probes(ASSETS / "probes.safetensors")
+    tensors, facts = probes.open_probes(PRESIDENTS / "probes.safetensors")
     ids = tensors["ids.0"][None].long()
     record = []
     with torch.no_grad():

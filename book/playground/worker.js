@@ -128,19 +128,14 @@ function table(logits, seen, knobs, most, next) {
 
 // Attention weights of all heads, as pack(lower=True) of viz/base.py.
 function packMaps() {
-  const { n_layer: L, n_head: H, block_size: size } = all.model.config;
+  const { n_layer: L, n_head: H, block_size } = all.model.config;
   const T = all.run.length;
-  const data = new Float32Array(L * H * (T * (T + 1)) / 2);
-  let i = 0;
-  for (let l = 0; l < L; l += 1) {
-    const map = all.run.maps[l];
-    for (let h = 0; h < H; h += 1) {
-      for (let t = 0; t < T; t += 1) {
-        const row = (h * size + t) * size;
-        data.set(map.subarray(row, row + t + 1), i);
-        i += t + 1;
-      }
-    }
+  const rows = (n) => (n * (n + 1)) / 2;
+  const data = new Float32Array(L * H * rows(T));
+  for (let i = 0; i < L * H; i += 1) {
+    const start = (i % H) * rows(block_size);
+    data.set(all.run.maps[Math.floor(i / H)].subarray(start, start + rows(T)),
+      i * rows(T));
   }
   return { dtype: "float32", shape: [L, H, T, T], lower: true,
     data: new DataView(data.buffer) };

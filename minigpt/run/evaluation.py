@@ -7,7 +7,7 @@ import torch
 
 from minigpt.bigram import WittenBell, bits_per_char, evaluate
 from minigpt.run import corpus
-from minigpt.run.models import load_model
+from minigpt.run.models import find_folder, load_model, made_again
 from minigpt.run.options import Eval, check
 from minigpt.run.parallel import use_machine
 
@@ -60,12 +60,15 @@ def measure(options: Eval) -> Score:
     """
     check(options)
     device = use_machine(options)
-    folder, part = options.model, options.part
+    folder, part = find_folder(options.model), options.part
     model, tokenizer = load_model(folder, weights=options.weights)
-    if not (folder / "data.json").exists():
-        raise ValueError(
-            f"{folder} does not say which corpus it was trained on"
-        )
+    with made_again(folder):
+        if not (folder / "data.json").exists():
+            raise ValueError(
+                f"{folder} has no data.json, which says what the model was "
+                "trained on"
+            )
+        name = corpus.read_facts(folder)["corpus"]
     block_size = model.config.block_size
     if options.stride > block_size:
         raise ValueError(
@@ -73,7 +76,6 @@ def measure(options: Eval) -> Score:
             f"{options.stride}"
         )
     text = corpus.held_out(folder, tokenizer, part)
-    name = corpus.read_facts(folder)["corpus"]
     counted = baselines(name, part) if options.baselines else {}
     nats = evaluate(
         model.to(device),
@@ -82,7 +84,7 @@ def measure(options: Eval) -> Score:
         stride=options.stride or None,
     )
     n = len(text.ids) - 1
-    return Score(str(folder), part, nats, n, text.n_chars, counted)
+    return Score(str(options.model), part, nats, n, text.n_chars, counted)
 
 
 def baselines(name: str, part: str) -> dict[str, float]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from datetime import date
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import torch
 from tqdm import tqdm
@@ -31,7 +32,6 @@ from minigpt.run.options import (
     flag,
 )
 from minigpt.run.parallel import Team, join_team, use_machine
-from minigpt.tokenizer import Tokenizer
 from minigpt.train import (
     Recipe,
     learning_rate,
@@ -42,6 +42,7 @@ from minigpt.train import (
 )
 
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
+MOST_WEIGHTS = 2_000_000_000  # AdamW needs 16 bytes for each
 WRITTEN = (  # all that a run keeps in its folder
     "options.json", "tokenizer.json", "data.json", "train.npy", "val.npy",
     "log.jsonl", "curve.svg", "best.safetensors",
@@ -87,7 +88,14 @@ def settled(options: Train) -> Train:
         steps = min(usual or 100, options.max_steps // 10)
         options = replace(options, warmup_steps=steps)
     recipe_of(options)
-    checkpoint.shapes_of(config_of(options, options.vocab_size))
+    shapes = checkpoint.shapes_of(config_of(options, options.vocab_size))
+    n_weights = sum(shape.numel() for shape in shapes.values())
+    if n_weights > MOST_WEIGHTS:
+        raise ValueError(
+            f"expected a model with at most {MOST_WEIGHTS:,} weights, got "
+            f"{n_weights:,}: choose a smaller --n-embd, --n-layer or "
+            "--vocab-size"
+        )
     return options
 
 
@@ -120,7 +128,7 @@ def stored_options(folder: Path) -> Train:
     path = Path(folder) / "options.json"
     if not path.exists():
         raise ValueError(f"there is no run to resume in {folder}")
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = checkpoint.read_json(path)
     known = {f.name for f in fields(Train)}.difference(MACHINE)
     strange = sorted(known ^ set(values))
     if strange:
@@ -128,7 +136,17 @@ def stored_options(folder: Path) -> Train:
             "the run was begun by another version of minigpt: the options "
             f"{', '.join(strange)} are unknown to one of the two"
         )
+    for name, hint in get_type_hints(Train).items():
+        if name in values and not fits(values[name], hint):
+            raise ValueError(f"{path}: {name} cannot be {values[name]!r}")
     return Train(**values, out=Path(folder), resume=True)
+
+
+def fits(value, hint) -> bool:
+    """Is a value of the type that an option has?"""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    return isinstance(value, int | float if hint is float else hint)
 
 
 def check_changes(stored: Train, options: Train) -> None:
@@ -212,31 +230,33 @@ class Run:
     def __init__(self, options: Train, team: Team):
         self.options, self.team, self.folder = options, team, options.out
         self.recipe = recipe_of(options, team.size)
-        self.tokenizer = Tokenizer.load(self.folder / "tokenizer.json")
+        self.tokenizer = corpus.open_tokenizer(self.folder)
         self.train_ids = open_tokens(self.folder / "train.npy")
         self.held_out = corpus.held_out(self.folder, self.tokenizer)
+        config = config_of(options, self.tokenizer.n_vocab)
+        found = self.newest(config) if options.resume else None
         torch.manual_seed(options.seed)
-        self.model = GPT(config_of(options, self.tokenizer.n_vocab))
-        self.model.to(team.device)
+        self.model = GPT(config).to(team.device)
         self.optimizer = make_optimizer(self.model, self.recipe)
         self.step, self.best = 0, math.inf
-        if options.resume:
-            self.restore()
+        if found is not None:
+            self.restore(*found)
         self.wrapped = team.wrap(
             torch.compile(self.model) if options.compile else self.model
         )
 
-    def restore(self) -> None:
-        """Model, optimizer and step as the newest whole checkpoint has them.
+    def newest(self, config: GPTConfig):
+        """What the newest whole checkpoint holds; None before the first save.
 
         Raises ValueError where none can be used, or it is another model's.
         """
         found = checkpoint.newest(self.folder)
-        if found is None:
-            return  # stopped before the first save
-        model, tensors, place = found
-        if model.config != self.model.config:
+        if found is not None and found[0].config != config:
             raise ValueError(f"{self.folder} has checkpoints of another model")
+        return found
+
+    def restore(self, model, tensors, place) -> None:
+        """Weights, optimizer and step as a checkpoint has them."""
         checkpoint.load_weights(self.model, checkpoint.weights(model))
         checkpoint.load_optimizer(self.optimizer, self.model, tensors)
         self.step, self.best = place["step"], place["best"]
