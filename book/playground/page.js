@@ -7,7 +7,7 @@ const PG_EXAMPLES = {
   presidents: ["Fellow-Citizens of the Senate and House of",
     "The state of the Union is", "We must not forget that the American"],
   world: ["Mia was in the kitchen.",
-    "Tom had a red ball. He put the ball under the tree and",
+    "Tom had a red ball. He gave the ball to Mia. The ball was in",
     "Anna had five apples. She gave two apples to Ben. Anna had"],
 };
 
