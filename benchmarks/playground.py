@@ -23,10 +23,11 @@ ALONE = """(files) => new Promise((done, fail) => {
   const knobs = { t: 0.8, k: 50, p: 0.95, m: 0, penalty: 1 };
   const begin = performance.now();
   const found = { load: 0, speeds: [] };
+  let serial = 0;
   const again = () => {
-    worker.postMessage({ do: "read", text: "Fellow citizens" });
-    worker.postMessage({ do: "write", n: 200, knobs,
-      seed: found.speeds.length });
+    serial += 1;
+    worker.postMessage({ do: "write", serial, text: "Fellow citizens",
+      n: 200, knobs, seed: found.speeds.length });
   };
   worker.onmessage = ({ data }) => {
     if (data.say === "failed") fail(new Error(data.why));
@@ -58,8 +59,8 @@ def site(folder, model):
     """Write the page, serve it, and return its address."""
     from minigpt_book import playground
 
-    playground.write(folder, model)
-    html = playground.page_html(model)
+    playground.write(folder, [model])
+    html = playground.page_html([model])
     (folder / "page.html").write_text(html, encoding="utf-8")
     shutil.copy(ROOT / "book/theme/files/minigpt.css", folder)
     return serve(folder)
@@ -69,8 +70,7 @@ def measure(page, address, files):
     """-> seconds to load, tokens per second alone, and with the page."""
     page.set_default_timeout(300_000)
     page.goto(f"{address}/page.html")
-    urls = [f | {"url": f"{address}/{f['name']}"} for f in files]
-    alone = page.evaluate(ALONE, urls)
+    alone = page.evaluate(ALONE, files)
     page.get_by_role("button", name="Load the model").click()
     page.get_by_label("tokens to write").fill("200")
     page.get_by_role("button", name="continue").click()
@@ -83,11 +83,15 @@ def main(options):
     from minigpt_book import playground
     from playwright.sync_api import sync_playwright
 
-    files = playground.files(options.model)
-    if not files:
+    if not playground.built(options.model):
         raise SystemExit("needs a model in the given folder")
+    (model,) = playground.models([options.model])
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as api:
         address = site(Path(folder), options.model)
+        files = [
+            file | {"url": f"{address}/{model['name']}/{file['name']}"}
+            for file in model["files"]
+        ]
         browser = open_browser(api)
         load, alone, drawn = measure(browser.new_page(), address, files)
         browser.close()

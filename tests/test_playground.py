@@ -138,7 +138,7 @@ MODELS = {
 def golden(request, engine, tmp_path):
     """A model, open in PyTorch and in the browser, and some ids for it."""
     if request.param == "shipped":
-        path = playground.ASSETS / "model.safetensors"
+        path = playground.ASSETS / "presidents" / "model.safetensors"
         if not path.exists():
             pytest.skip("the course's model is not built yet")
         model = open_model(path)[0]
@@ -172,7 +172,8 @@ def test_logits_and_attention_are_those_of_pytorch(golden, engine):
         logits = torch.stack([unpacked(row) for row in got["logits"]])
         assert (logits - expected[places]).abs().max() < 1e-3
         for map_, weights in zip(got["maps"], record, strict=True):
-            found = unpacked(map_).view(H, T, T).tril()
+            lower = torch.ones(H, T, T).tril().bool()
+            found = torch.zeros(H, T, T).masked_scatter(lower, unpacked(map_))
             assert (found - weights[0]).abs().max() < 1e-4
 
 
@@ -328,7 +329,7 @@ def random_texts(n):
 @pytest.fixture(scope="module", params=["small", "shipped"])
 def tokenizer(request, engine, tmp_path_factory):
     """A tokenizer, open in Python and in the browser."""
-    path = playground.ASSETS / "tokenizer.json"
+    path = playground.ASSETS / "presidents" / "tokenizer.json"
     if request.param == "small":
         path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
         small_tokenizer().save(path)
@@ -433,7 +434,8 @@ class Server:
                 how = outer.fail.get(name)
                 if how is None:
                     return super().do_GET()
-                outer.answer(self, (folder / name).read_bytes(), how)
+                path = Path(self.translate_path(self.path))
+                outer.answer(self, path.read_bytes(), how)
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.base = f"http://127.0.0.1:{self.http.server_address[1]}"
@@ -458,25 +460,34 @@ class Server:
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory):
     """A small model and its tokenizer, as the course ships its own."""
-    folder = tmp_path_factory.mktemp("assets")
-    tokenizer = small_tokenizer()
+    folder = tmp_path_factory.mktemp("assets") / "presidents"
+    shape = dict(n_layer=2, n_head=3, n_embd=24, block_size=40)
+    return random_assets(folder, small_tokenizer(), **shape)
+
+
+def random_assets(folder, tokenizer, **shape):
+    folder.mkdir()
     tokenizer.save(folder / "tokenizer.json")
-    random_model(
-        folder / "model.safetensors",
-        n_layer=2,
-        n_head=3,
-        n_embd=24,
-        block_size=40,
-        vocab_size=tokenizer.n_vocab,
-    )
+    path = folder / "model.safetensors"
+    random_model(path, **shape, vocab_size=tokenizer.n_vocab)
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(assets, tmp_path_factory):
+    """page.html has one model, two.html two."""
+    world = random_assets(
+        assets.parent / "world",
+        BPETokenizer.train("Mia was here. ", 262, progress=False),
+        n_layer=1,
+        n_head=2,
+        n_embd=16,
+        block_size=30,
+    )
     site = tmp_path_factory.mktemp("site")
-    playground.write(site, assets)
-    (site / "page.html").write_text(playground.page_html(assets))
+    playground.write(site, [assets, world])
+    (site / "page.html").write_text(playground.page_html([assets]))
+    (site / "two.html").write_text(playground.page_html([assets, world]))
     for file in (ROOT / "book/theme/files").iterdir():
         shutil.copy(file, site)
     (site / "favicon.ico").write_bytes(b"")
@@ -487,11 +498,11 @@ def server(assets, tmp_path_factory):
 
 @pytest.fixture
 def opened(server, visit):
-    """opened(**context) -> a page with the model loaded, no complaint."""
+    """opened(path, **context) -> a page with a model loaded, no complaint."""
     seen = []
 
-    def go(**options):
-        seen.append(visit(server.base, "page.html", **options))
+    def go(path="page.html", **options):
+        seen.append(visit(server.base, path, **options))
         load(seen[-1].page)
         return seen[-1].page
 
@@ -558,7 +569,7 @@ def logits_after(reference, ids):
     return reference[0](torch.tensor([ids]))[0, -1:]
 
 
-def test_nothing_is_loaded_before_it_is_asked_for(server, visit):
+def test_nothing_is_loaded_before_it_is_asked_for(server, assets, visit):
     before = len(server.sent)
     seen = visit(server.base, "page.html")
     seen.page.wait_for_load_state("networkidle")
@@ -566,7 +577,8 @@ def test_nothing_is_loaded_before_it_is_asked_for(server, visit):
     assert "page.js" in asked
     assert not {"model.safetensors", "tokenizer.json", "worker.js"} & {*asked}
     button = seen.page.get_by_role("button", name="Load the model")
-    size = sum(f["bytes"] for f in playground.files(server.folder))
+    (model,) = playground.models([assets])
+    size = sum(f["bytes"] for f in model["files"])
     assert f"{size / 1e6:.1f} MB" in button.inner_text()
 
 
@@ -614,8 +626,8 @@ def test_from_the_disk_the_page_says_why_not(server, visit):
 
 
 def test_without_the_model_the_page_says_so(tmp_path):
-    assert "not built into this copy" in playground.box("", tmp_path)
-    playground.write(tmp_path, tmp_path)
+    assert "not built into this copy" in playground.box("", [tmp_path])
+    playground.write(tmp_path, [tmp_path])
     assert (tmp_path / "page.js").exists()
 
 
@@ -711,6 +723,121 @@ def test_writing_can_be_stopped_and_the_text_edited(opened):
     page.get_by_label("Your text").fill("Mine")
     settled(page)
     assert page.locator(".mg-pg-chip").all_inner_texts() == list("Mine")
+
+
+def at_once(page, text, key):
+    """Type a text and press a key before anything could be answered."""
+    page.get_by_label("Your text").evaluate(
+        """(area, [text, key]) => { area.value = text;
+          area.dispatchEvent(new Event("input"));
+          area.dispatchEvent(new KeyboardEvent("keydown",
+            { key, ctrlKey: true, bubbles: true })); }""",
+        [text, key],
+    )
+
+
+def test_what_was_typed_a_moment_ago_is_continued(opened):
+    page = opened()
+    page.get_by_label("tokens to write").fill("5")
+    at_once(page, "The state", "Enter")
+    settled(page)
+    assert text_of(page).startswith("The state")
+    assert "5 tokens written" in status(page)
+    assert page.locator(".mg-pg-written").count() == 5
+    page.get_by_label("Your text").press("Control+a")
+    page.keyboard.type("Fellow")
+    page.keyboard.press("Control+Enter")
+    settled(page)
+    assert text_of(page).startswith("Fellow") and text_of(page) != "Fellow"
+    press(page, "back to my text")
+    assert text_of(page) == "Fellow"
+
+
+def test_typing_is_never_overtaken_by_an_answer(opened, reference):
+    page = opened()
+    text = "it's 1790: the café"
+    page.get_by_label("Your text").press("Control+a")
+    for character in text:
+        page.keyboard.type(character)
+        page.wait_for_timeout(random.Random(character).randrange(30))
+    settled(page)
+    assert text_of(page) == text
+    ids = reference[1].encode(text)
+    assert page.locator(".mg-pg-chip").count() == len(ids)
+
+
+def off(page, name):
+    button = page.get_by_role("button", name=name, exact=True)
+    return button.get_attribute("aria-disabled") == "true"
+
+
+def test_buttons_that_cannot_work_are_off(opened):
+    page = opened()
+    buttons = ["continue", "one token", "take one back", "back to my text"]
+    assert [off(page, b) for b in buttons] == [False, False, False, True]
+    assert off(page, "stop")
+    before = text_of(page)
+    for name in ("back to my text", "stop"):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.evaluate("button => button.click()")
+    settled(page)
+    assert text_of(page) == before != ""
+    type_text(page, "")
+    assert [off(page, b) for b in buttons] == [False, False, True, True]
+    press(page, "one token")
+    assert [off(page, b) for b in buttons] == [False] * 4
+
+
+def test_buttons_keep_the_focus(opened):
+    page = opened()
+    type_text(page, "ab")
+    for name in ("continue", "one token", "take one back", "back to my text"):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.focus()
+        page.keyboard.press("Enter")
+        settled(page)
+        assert button.evaluate("button => button === document.activeElement")
+    assert text_of(page) == "ab"
+
+
+def test_a_typed_text_comes_back_after_all_that_replaced_it(opened):
+    page = opened()
+    type_text(page, TEXT[:30])
+    page.locator(".mg-pg-chip").nth(3).click()
+    settled(page)
+    page.locator(".mg-pg-next tbody button").nth(5).click()
+    settled(page)
+    assert page.locator(".mg-pg-chip").count() == 5
+    for name in ("one token", "take one back", "take one back", "continue"):
+        press(page, name)
+    press(page, "back to my text")
+    assert text_of(page) == TEXT[:30]
+    assert page.locator(".mg-pg-written").count() == 0
+
+
+def test_lens_shows_the_text_when_writing_has_ended(opened):
+    from playwright.sync_api import expect
+
+    page = opened()
+    type_text(page, "abc")
+    page.get_by_role("button", name="logit lens").click()
+    press(page, "one token")
+    rows = page.locator("[aria-label='logit lens'] tbody tr")
+    expect(rows).to_have_count(4)
+
+
+def test_a_head_that_is_switched_off_ends_the_writing(opened):
+    """The text stays as the page showed it then."""
+    page = opened()
+    type_text(page, "abc")
+    page.get_by_label("tokens to write").fill("1000")
+    page.locator("section").first.evaluate(
+        """(root) => { root.querySelector(".mg-button").click();
+          root.querySelector(".mg-pg-head").click(); }"""
+    )
+    settled(page)
+    assert text_of(page) == "abc"
+    assert page.locator(".mg-pg-chip").all_inner_texts() == list("abc")
 
 
 def test_writing_is_not_read_aloud_token_by_token(opened):
@@ -873,16 +1000,127 @@ def test_hostile_tokens_are_text(opened):
 
 
 def test_a_text_that_is_too_long_is_refused(opened):
+    """It stays in its box whatever is pressed, and can be shortened."""
     page = opened()
     page.get_by_label("Your text").fill("x " * 15_000)
-    page.get_by_text("30000 characters; this page takes at most").wait_for()
+    refusal = page.get_by_text("30,000 characters")
+    refusal.wait_for()
+    for name in ("continue", "one token", "take one back", "back to my text"):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.evaluate("button => button.click()")
+    turn(page, "temperature", 3)
+    page.get_by_label("Your text").press("Control+Enter")
+    settled(page)
+    assert text_of(page) == "x " * 15_000
+    assert refusal.is_visible()
+    page.get_by_label("Your text").fill("x x")
+    settled(page)
+    assert refusal.count() == 0
+    press(page, "one token")
+    assert text_of(page).startswith("x x") and len(text_of(page)) > 3
+
+
+# --- two models ---------------------------------------------------------------
+
+
+def choose(page, label):
+    page.get_by_role("radio", name=label).check()
+
+
+def test_one_model_offers_no_choice(opened):
+    assert opened().get_by_role("radio").count() == 0
+
+
+def test_another_model_is_loaded_when_it_is_asked_for(server, opened):
+    page = opened("two.html")
+    assert "2 blocks of 3 heads" in status(page)
+    before = len(server.sent)
+    choose(page, "A little world")
+    page.get_by_role("button", name="Load the model").wait_for()
+    assert server.sent[before:] == []
+    assert not page.get_by_label("Your text").is_visible()
+    load(page)
+    assert "1 blocks of 2 heads" in status(page)
+    assert page.locator(".mg-pg-head").count() == 2
+    assert text_of(page).startswith("Mia was")
+    press(page, "one token")
+    # now both are there
+    choose(page, "The presidents")
+    page.get_by_label("Your text").wait_for()
+    settled(page)
+    assert "2 blocks of 3 heads" in status(page)
+    assert text_of(page).startswith("Fellow-Citizens")
+    press(page, "one token")
+
+
+def test_another_model_leaves_the_text_and_the_settings(opened):
+    page = opened("two.html")
+    type_text(page, "Mine, and\nnobody else's")
+    turn(page, "temperature", 13)
+    page.get_by_label("tokens to write").fill("7")
+    press(page, "continue")
+    choose(page, "A little world")
+    load(page)
+    assert text_of(page) == "Mine, and\nnobody else's"
+    assert page.get_by_label("tokens to write").input_value() == "7"
+    assert page.get_by_label("temperature", exact=True).input_value() == "13"
+    press(page, "continue")
+    assert "7 tokens written" in status(page)
+
+
+def test_another_model_may_be_chosen_at_any_moment(opened):
+    """While the first one loads, and while it writes."""
+    page = opened("two.html")
+    choose(page, "A little world")
+    page.evaluate(
+        """() => { document.querySelector(".mg-pg-load button").click();
+          document.querySelectorAll("[type=radio]")[0].click(); }"""
+    )
+    page.get_by_label("Your text").wait_for()
+    settled(page)
+    assert "2 blocks of 3 heads" in status(page)
+    choose(page, "A little world")
+    load(page)
+    page.get_by_label("tokens to write").fill("1000")
+    at_once(page, "Mine", "Enter")
+    choose(page, "The presidents")
+    page.get_by_label("Your text").wait_for()
+    settled(page)
+    assert "2 blocks of 3 heads" in status(page)
+    assert text_of(page) == "Mine"
+    page.get_by_label("tokens to write").fill("3")
+    press(page, "continue")
+    assert "3 tokens written" in status(page)
+
+
+def test_keyboard_alone_is_enough(server, visit):
+    page = visit(server.base, "two.html").page
+    keys = page.keyboard
+    for key in ("Tab", "ArrowDown", "Tab", "Enter"):
+        keys.press(key)
+    page.get_by_label("Your text").wait_for()
+    settled(page)
+    assert page.get_by_role("radio", name="A little world").is_checked()
+    keys.press("Control+a")
+    keys.type("Mine")
+    keys.press("Control+Enter")
+    settled(page)
+    assert text_of(page).startswith("Mine") and text_of(page) != "Mine"
+    keys.type("!")  # the box has kept the focus
+    settled(page)
+    assert text_of(page).endswith("!")
+    keys.press("Shift+Tab")
+    keys.press("ArrowUp")
+    load(page)
+    assert page.get_by_role("radio", name="The presidents").is_checked()
+    assert text_of(page).startswith("Mine")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_playground_is_accessible(scheme, opened):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = opened(color_scheme=scheme, reduced_motion="reduce")
+    page = opened("two.html", color_scheme=scheme, reduced_motion="reduce")
     press(page, "one token")
     page.get_by_role("button", name="logit lens").click()
     press(page, "measure every head")
@@ -907,12 +1145,13 @@ def test_what_is_printed_is_the_text_and_its_tokens(opened):
 def test_playground_in_the_book(site, visit):
     """The page of the built book, under its policy, with the real model."""
     seen = visit(site, "book/playground.html")
-    if not playground.files(playground.ASSETS):
+    known = playground.models(playground.shipped())
+    if not known:
         assert seen.page.get_by_text("not built into this copy").is_visible()
         return
     load(seen.page)
     assert seen.page.get_by_text("with your settings").first.is_visible()
     press(seen.page, "continue")
     assert "tokens written" in status(seen.page)
-    assert sum(f["bytes"] for f in playground.files(playground.ASSETS)) < 8e6
+    assert all(f["bytes"] < 8e6 for model in known for f in model["files"])
     assert seen.errors == [] and seen.foreign == []

@@ -1,6 +1,6 @@
-// A GPT of chapter 8 in plain JavaScript: numbers from a safetensors file in,
-// logits out. Weights stay in rows, one row for each output, so that every
-// product runs along memory.
+// A GPT of chapters 8 and 15 in plain JavaScript: numbers from a safetensors
+// file in, logits out. Weights stay in rows, one row for each output, so that
+// every product runs along memory.
 
 // --- the file -------------------------------------------------------------
 
@@ -15,7 +15,19 @@ const gptReaders = {
   },
   F32: (buffer, start, n) => new Float32Array(
     buffer.slice(start, start + 4 * n)),
+  I8: (buffer, start, n) => new Int8Array(buffer, start, n),
 };
+
+// Rows of int8 and a scale for each row -> their values. Products with int8
+// itself would take less memory, but more time.
+function gptScaled(rows, scales) {
+  const out = new Float32Array(rows.length);
+  const C = rows.length / scales.length;
+  for (let r = 0, i = 0; r < scales.length; r += 1) {
+    for (; i < (r + 1) * C; i += 1) out[i] = rows[i] * scales[r];
+  }
+  return out;
+}
 
 // ArrayBuffer -> { config, tensors: { name: { shape, data } } }.
 // Throws an Error that says why a file is not whole, or not of this course.
@@ -42,36 +54,148 @@ function gptRead(buffer) {
     tensors[name] = { shape, data: gptReaders[dtype](buffer, 8 + length + a,
       n) };
   }
+  for (const [name, tensor] of Object.entries(tensors)) {
+    if (entries[name].dtype !== "I8") continue;
+    const scales = tensors[`${name}.scale`];
+    if (!scales) throw new Error(`the weights have no ${name}.scale`);
+    tensor.data = gptScaled(tensor.data, scales.data);
+  }
   return { config: JSON.parse(facts.config), tensors };
 }
 
 // { config, tensors } -> weights, by place. Throws where one is missing.
 function gptWeights({ config, tensors }) {
-  const { n_embd: C, block_size: T, n_layer: L } = config;
-  if (config.norm !== "layer" || !gptActivations[config.mlp]
-    || !["learned", "sinusoidal", "none"].includes(config.position)
-    || config.n_kv_head || config.qk_norm) {
-    throw new Error("the model has parts of chapter 15, which this page "
-      + "does not compute");
+  for (const [part, known] of Object.entries(gptParts)) {
+    if (!known.includes(config[part])) {
+      throw new Error(`this page cannot compute a model whose ${part} is `
+        + `${config[part]}`);
+    }
   }
-  const get = (name, wanted = true) => {
-    if (!wanted) return null;
+  const { n_embd: C, n_head: H, block_size: T, n_layer: L } = config;
+  const get = (name) => {
     if (!tensors[name]) throw new Error(`the weights have no ${name}`);
-    return tensors[name].data;
+    return tensors[name];
   };
-  const pair = (name) => ({ w: get(`${name}.weight`),
-    b: get(`${name}.bias`, config.bias) });
-  const layers = Array.from({ length: L }, (_, l) => ({
-    norm1: pair(`blocks.${l}.norm1`), norm2: pair(`blocks.${l}.norm2`),
-    qkv: pair(`blocks.${l}.attention.qkv`),
-    proj: pair(`blocks.${l}.attention.proj`),
-    fc: pair(`blocks.${l}.mlp.fc`), out: pair(`blocks.${l}.mlp.proj`) }));
-  const token = get("token.weight");
-  const position = config.position === "learned" ? get("position.weight")
-    : config.position === "sinusoidal" ? gptWaves(T, C) : null;
-  return { token, position, layers,
-    norm: config.order === "pre" ? pair("norm") : null,
-    head: config.tied ? token : get("head.weight") };
+  const bias = (name, wanted = config.bias) => (
+    wanted ? get(`${name}.bias`).data : null);
+  const linear = (name) => {
+    const { shape: [rows, columns], data } = get(`${name}.weight`);
+    return { w: data, b: bias(name), rows, columns };
+  };
+  const norm = (name, rms = config.norm === "rms") => ({ rms,
+    w: get(`${name}.weight`).data, b: bias(name, config.bias && !rms) });
+  const layers = Array.from({ length: L }, (_, l) => {
+    const [attention, mlp] = [`blocks.${l}.attention`, `blocks.${l}.mlp`];
+    return { norm1: norm(`blocks.${l}.norm1`), norm2: norm(`blocks.${l}.norm2`),
+      qkv: linear(`${attention}.qkv`), proj: linear(`${attention}.proj`),
+      norm_q: config.qk_norm ? norm(`${attention}.norm_q`, true) : null,
+      norm_k: config.qk_norm ? norm(`${attention}.norm_k`, true) : null,
+      fc: linear(`${mlp}.fc`), out: linear(`${mlp}.proj`) };
+  });
+  const tables = { learned: () => get("position.weight").data,
+    sinusoidal: () => gptWaves(T, C) };
+  const head = get(config.tied ? "token.weight" : "head.weight").data;
+  return { token: get("token.weight").data, layers,
+    position: tables[config.position]?.() ?? null,
+    turns: config.position === "rope" ? gptTurns(T, C / H) : null,
+    slopes: Array.from({ length: H }, (_, h) => (
+      config.position === "alibi" ? 2 ** (-8 * (h + 1) / H) : 0)),
+    norm: config.order === "pre" ? norm("norm") : null,
+    head: { w: head, rows: config.vocab_size, columns: C } };
+}
+
+// --- the parts ------------------------------------------------------------
+
+// y (n, rows) = x (n, columns) @ w (rows, columns) transposed + b. Row r of w
+// begins at r * step. Eight rows are added up side by side: sums that do not
+// wait for each other.
+function gptLinear(x, n, { w, b, rows, columns, step = columns }, y) {
+  let r = 0;
+  for (; r + 7 < rows; r += 8) {
+    const w0 = r * step;
+    const w1 = w0 + step;
+    const w2 = w1 + step;
+    const w3 = w2 + step;
+    const w4 = w3 + step;
+    const w5 = w4 + step;
+    const w6 = w5 + step;
+    const w7 = w6 + step;
+    for (let t = 0; t < n; t += 1) {
+      const from = t * columns;
+      let a0 = 0;
+      let a1 = 0;
+      let a2 = 0;
+      let a3 = 0;
+      let a4 = 0;
+      let a5 = 0;
+      let a6 = 0;
+      let a7 = 0;
+      for (let i = 0; i < columns; i += 1) {
+        const v = x[from + i];
+        a0 += v * w[w0 + i];
+        a1 += v * w[w1 + i];
+        a2 += v * w[w2 + i];
+        a3 += v * w[w3 + i];
+        a4 += v * w[w4 + i];
+        a5 += v * w[w5 + i];
+        a6 += v * w[w6 + i];
+        a7 += v * w[w7 + i];
+      }
+      const to = t * rows + r;
+      y[to] = a0;
+      y[to + 1] = a1;
+      y[to + 2] = a2;
+      y[to + 3] = a3;
+      y[to + 4] = a4;
+      y[to + 5] = a5;
+      y[to + 6] = a6;
+      y[to + 7] = a7;
+    }
+  }
+  for (; r < rows; r += 1) {
+    for (let t = 0; t < n; t += 1) {
+      let a = 0;
+      for (let i = 0; i < columns; i += 1) {
+        a += x[t * columns + i] * w[r * step + i];
+      }
+      y[t * rows + r] = a;
+    }
+  }
+  if (!b) return;
+  for (let i = 0; i < n * rows; i += rows) {
+    for (r = 0; r < rows; r += 1) y[i + r] += b[r];
+  }
+}
+
+// Each of n vectors to mean 0 and variance 1, then scaled and shifted. RMSNorm
+// leaves the mean where it is.
+function gptNorm(x, n, { w, b, rms }, y) {
+  const C = w.length;
+  for (let start = 0; start < n * C; start += C) {
+    let mean = 0;
+    if (!rms) {
+      for (let i = 0; i < C; i += 1) mean += x[start + i];
+      mean /= C;
+    }
+    let square = 0;
+    for (let i = 0; i < C; i += 1) square += (x[start + i] - mean) ** 2;
+    const scale = 1 / Math.sqrt(square / C + 1e-5);
+    for (let i = 0; i < C; i += 1) {
+      y[start + i] = (x[start + i] - mean) * scale * w[i] + (b ? b[i] : 0);
+    }
+  }
+}
+
+// Scores -> weights that sum to 1, in place.
+function gptSoftmax(row) {
+  let best = -Infinity;
+  for (let s = 0; s < row.length; s += 1) if (row[s] > best) best = row[s];
+  let sum = 0;
+  for (let s = 0; s < row.length; s += 1) {
+    row[s] = Math.exp(row[s] - best);
+    sum += row[s];
+  }
+  for (let s = 0; s < row.length; s += 1) row[s] /= sum;
 }
 
 // Sines and cosines of chapter 5.
@@ -87,86 +211,25 @@ function gptWaves(T, C) {
   return table;
 }
 
-// --- the parts ------------------------------------------------------------
-
-// y (n, R) = x (n, C) @ w (R, C) transposed + b. Four rows, or four tokens and
-// two rows, are added up side by side: sums that do not wait for each other.
-function gptLinear(x, n, C, { w, b }, R, y) {
-  let t = 0;
-  for (; t + 3 < n; t += 4) gptFourTokens(x, t * C, C, w, R, y, t * R);
-  for (; t < n; t += 1) gptOneToken(x, t * C, C, w, R, y, t * R);
-  if (!b) return;
-  for (let i = 0; i < n * R; i += R) {
-    for (let r = 0; r < R; r += 1) y[i + r] += b[r];
-  }
+// How RoPE turns the pairs of a head at each place: (T, D / 2) each.
+function gptTurns(T, D) {
+  const half = D / 2;
+  const angles = Float64Array.from({ length: T * half }, (_, i) => (
+    Math.floor(i / half) * T ** (-2 * (i % half) / D)));
+  return { half, cos: Float32Array.from(angles, Math.cos),
+    sin: Float32Array.from(angles, Math.sin) };
 }
 
-function gptOneToken(x, from, C, w, R, y, to) {
-  let r = 0;
-  for (; r + 3 < R; r += 4) {
-    const w0 = r * C;
-    const w1 = w0 + C;
-    const w2 = w1 + C;
-    const w3 = w2 + C;
-    let a0 = 0;
-    let a1 = 0;
-    let a2 = 0;
-    let a3 = 0;
-    for (let i = 0; i < C; i += 1) {
-      const v = x[from + i];
-      a0 += v * w[w0 + i];
-      a1 += v * w[w1 + i];
-      a2 += v * w[w2 + i];
-      a3 += v * w[w3 + i];
-    }
-    y[to + r] = a0;
-    y[to + r + 1] = a1;
-    y[to + r + 2] = a2;
-    y[to + r + 3] = a3;
-  }
-  for (; r < R; r += 1) {
-    let a = 0;
-    for (let i = 0; i < C; i += 1) a += x[from + i] * w[r * C + i];
-    y[to + r] = a;
-  }
-}
-
-function gptFourTokens(x, x0, C, w, R, y, to) {
-  const x1 = x0 + C;
-  const x2 = x1 + C;
-  const x3 = x2 + C;
-  for (let r = 0; r < R; r += 1) {
-    const w0 = r * C;
-    let a0 = 0;
-    let a1 = 0;
-    let a2 = 0;
-    let a3 = 0;
-    for (let i = 0; i < C; i += 1) {
-      const v = w[w0 + i];
-      a0 += v * x[x0 + i];
-      a1 += v * x[x1 + i];
-      a2 += v * x[x2 + i];
-      a3 += v * x[x3 + i];
-    }
-    y[to + r] = a0;
-    y[to + R + r] = a1;
-    y[to + 2 * R + r] = a2;
-    y[to + 3 * R + r] = a3;
-  }
-}
-
-// Each of n tokens to mean 0 and variance 1, then scaled and shifted.
-function gptNorm(x, from, n, C, { w, b }, y) {
-  for (let t = 0; t < n; t += 1) {
-    const start = from + t * C;
-    let mean = 0;
-    for (let i = 0; i < C; i += 1) mean += x[start + i];
-    mean /= C;
-    let variance = 0;
-    for (let i = 0; i < C; i += 1) variance += (x[start + i] - mean) ** 2;
-    const scale = 1 / Math.sqrt(variance / C + 1e-5);
-    for (let i = 0; i < C; i += 1) {
-      y[t * C + i] = (x[start + i] - mean) * scale * w[i] + (b ? b[i] : 0);
+// Turn the heads in x for their place: channels i and i + D / 2 are a pair.
+function gptRotate(x, place, { half, cos, sin }) {
+  for (let start = 0; start < x.length; start += 2 * half) {
+    for (let i = 0; i < half; i += 1) {
+      const c = cos[place * half + i];
+      const s = sin[place * half + i];
+      const a = x[start + i];
+      const b = x[start + half + i];
+      x[start + i] = a * c - b * s;
+      x[start + half + i] = a * s + b * c;
     }
   }
 }
@@ -185,6 +248,15 @@ const gptActivations = {
   gelu_tanh: (x) => 0.5 * x * (1 + Math.tanh(
     Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
   relu: (x) => (x > 0 ? x : 0),
+  relu2: (x) => (x > 0 ? x * x : 0),
+  swiglu: (x) => x / (1 + Math.exp(-x)), // of the gate
+};
+
+const gptParts = { // what a configuration can name
+  order: ["pre", "post"],
+  norm: ["layer", "rms"],
+  mlp: Object.keys(gptActivations),
+  position: ["learned", "sinusoidal", "none", "rope", "alibi"],
 };
 
 // --- one text -------------------------------------------------------------
@@ -193,19 +265,24 @@ const gptActivations = {
 // one token: keys and values, attention weights, and the residual stream
 // before each block and after the last. `off` holds 1 for each head (layer *
 // n_head + head) whose output is replaced by zeros.
+//
+// Keys are (K, T, D), so that a query meets rows; values are (K, D, T), so
+// that the weights of a query do too. H / K heads share each of them. A map
+// holds the weights of each head as rows of 1, 2, 3 … numbers.
 class GptRun {
   constructor(config, weights) {
     const { n_layer: L, n_head: H, n_embd: C, block_size: T } = config;
+    const [D, K] = [C / H, config.n_kv_head ?? H];
+    const [{ qkv, fc }] = weights.layers;
     const rooms = (n, size) => Array.from({ length: n },
       () => new Float32Array(size));
-    Object.assign(this, { config, weights, length: 0,
+    Object.assign(this, { config, weights, D, K, length: 0,
       ids: new Int32Array(T), off: new Uint8Array(L * H),
-      keys: rooms(L, T * C), values: rooms(L, T * C),
-      maps: rooms(L, H * T * T), stream: rooms(L + 1, T * C),
-      activation: gptActivations[config.mlp] });
+      keys: rooms(L, T * K * D), values: rooms(L, T * K * D),
+      maps: rooms(L, (H * T * (T + 1)) / 2), stream: rooms(L + 1, T * C) });
     Object.assign(this, { normed: new Float32Array(T * C),
-      qkv: new Float32Array(3 * T * C), mixed: new Float32Array(T * C),
-      added: new Float32Array(T * C), hidden: new Float32Array(4 * T * C),
+      qkv: new Float32Array(T * qkv.rows), mixed: new Float32Array(T * C),
+      added: new Float32Array(T * C), hidden: new Float32Array(T * fc.rows),
       scores: new Float32Array(config.vocab_size) });
   }
 
@@ -254,83 +331,107 @@ class GptRun {
       const x = this.stream[l].subarray(from * C, (from + n) * C);
       const y = this.stream[l + 1].subarray(from * C, (from + n) * C);
       const pre = order === "pre";
-      if (pre) gptNorm(x, 0, n, C, w.norm1, this.normed);
+      if (pre) gptNorm(x, n, w.norm1, this.normed);
       this.attend(l, from, n, pre ? this.normed : x);
       for (let i = 0; i < n * C; i += 1) this.added[i] += x[i];
-      if (pre) gptNorm(this.added, 0, n, C, w.norm2, this.normed);
-      else gptNorm(this.added, 0, n, C, w.norm1, this.normed);
-      gptLinear(this.normed, n, C, w.fc, 4 * C, this.hidden);
-      const { hidden, activation } = this;
-      for (let i = 0; i < 4 * n * C; i += 1) hidden[i] = activation(hidden[i]);
-      gptLinear(hidden, n, 4 * C, w.out, C, y);
+      gptNorm(this.added, n, pre ? w.norm2 : w.norm1, this.normed);
+      this.mlp(w, n, y);
       const stay = pre ? this.added : this.normed;
       for (let i = 0; i < n * C; i += 1) y[i] += stay[i];
-      if (!pre) gptNorm(y, 0, n, C, w.norm2, y);
+      if (!pre) gptNorm(y, n, w.norm2, y);
     }
+  }
+
+  // this.normed (n, C) -> y (n, C). With SwiGLU the first half of the hidden
+  // channels are gates for the second.
+  mlp({ fc, out }, n, y) {
+    const { hidden } = this;
+    const activation = gptActivations[this.config.mlp];
+    const width = out.columns;
+    const gated = fc.rows > width;
+    gptLinear(this.normed, n, fc, hidden);
+    for (let t = 0; t < n; t += 1) {
+      for (let i = 0; i < width; i += 1) {
+        const at = t * fc.rows + i;
+        const a = activation(hidden[at]);
+        hidden[t * width + i] = gated ? a * hidden[at + width] : a;
+      }
+    }
+    gptLinear(hidden, n, out, y);
   }
 
   // Attention of layer l over x (n, C) -> this.added (n, C).
   attend(l, from, n, x) {
     const { n_head: H, n_embd: C } = this.config;
-    const w = this.weights.layers[l];
-    gptLinear(x, n, C, w.qkv, 3 * C, this.qkv);
+    const { D, K, mixed } = this;
+    const { qkv, proj, norm_q, norm_k } = this.weights.layers[l];
+    const { turns } = this.weights;
+    gptLinear(x, n, qkv, this.qkv);
     for (let t = 0; t < n; t += 1) {
-      const start = 3 * t * C;
-      const to = (from + t) * C;
-      this.keys[l].set(this.qkv.subarray(start + C, start + 2 * C), to);
-      this.values[l].set(this.qkv.subarray(start + 2 * C, start + 3 * C), to);
-      for (let h = 0; h < H; h += 1) this.look(l, h, t, from + t);
+      const p = from + t;
+      const start = t * qkv.rows;
+      const q = this.qkv.subarray(start, start + C);
+      const k = this.qkv.subarray(start + C, start + C + K * D);
+      const v = this.qkv.subarray(start + C + K * D, start + qkv.rows);
+      if (norm_q) {
+        gptNorm(q, H, norm_q, q);
+        gptNorm(k, K, norm_k, k);
+      }
+      if (turns) {
+        gptRotate(q, p, turns);
+        gptRotate(k, p, turns);
+      }
+      this.keep(l, p, k, v);
+      for (let h = 0; h < H; h += 1) {
+        const to = t * C + h * D;
+        this.look(l, h, p, q.subarray(h * D, h * D + D),
+          mixed.subarray(to, to + D));
+      }
     }
-    gptLinear(this.mixed, n, C, w.proj, C, this.added);
+    gptLinear(mixed, n, proj, this.added);
   }
 
-  // Head h of layer l at place p: weights into maps, values into mixed.
-  look(l, h, t, p) {
-    const { n_head: H, n_embd: C, block_size: T } = this.config;
-    const D = C / H;
-    const { qkv, mixed } = this;
-    const k = this.keys[l];
-    const v = this.values[l];
-    const map = this.maps[l];
-    const row = (h * T + p) * T;
-    const q0 = 3 * t * C + h * D;
+  // Keys and values (K * D) of place p, into the cache of layer l.
+  keep(l, p, k, v) {
+    const { D, config: { block_size: T } } = this;
+    for (let i = 0; i < k.length; i += D) {
+      this.keys[l].set(k.subarray(i, i + D), i * T + p * D);
+    }
+    for (let i = 0; i < v.length; i += 1) this.values[l][i * T + p] = v[i];
+  }
+
+  // The weights of head h of layer l at place p, 0 to p: a view.
+  weightsAt(l, h, p) {
+    const T = this.config.block_size;
+    const start = (h * T * (T + 1) + p * (p + 1)) / 2;
+    return this.maps[l].subarray(start, start + p + 1);
+  }
+
+  // Head h of layer l at place p: query q (D) -> blended values y (D).
+  look(l, h, p, q, y) {
+    const { n_head: H, block_size: T } = this.config;
+    const { D, K } = this;
+    const row = this.weightsAt(l, h, p);
+    const shared = Math.floor((h * K) / H) * T * D;
+    const keys = this.keys[l].subarray(shared, shared + T * D);
+    const values = this.values[l].subarray(shared, shared + T * D);
+    gptLinear(q, 1, { w: keys, rows: p + 1, columns: D }, row);
     const scale = 1 / Math.sqrt(D);
-    let best = -Infinity;
-    for (let s = 0; s <= p; s += 1) {
-      const k0 = s * C + h * D;
-      let a = 0;
-      for (let i = 0; i < D; i += 1) a += qkv[q0 + i] * k[k0 + i];
-      a *= scale;
-      map[row + s] = a;
-      if (a > best) best = a;
-    }
-    let sum = 0;
-    for (let s = 0; s <= p; s += 1) {
-      const e = Math.exp(map[row + s] - best);
-      map[row + s] = e;
-      sum += e;
-    }
-    const y0 = t * C + h * D;
-    mixed.fill(0, y0, y0 + D);
-    const off = this.off[l * H + h];
-    for (let s = 0; s <= p; s += 1) {
-      const share = map[row + s] / sum;
-      map[row + s] = share;
-      if (off) continue;
-      const v0 = s * C + h * D;
-      for (let i = 0; i < D; i += 1) mixed[y0 + i] += share * v[v0 + i];
-    }
+    const slope = this.weights.slopes[h];
+    for (let s = 0; s <= p; s += 1) row[s] = row[s] * scale - slope * (p - s);
+    gptSoftmax(row);
+    if (this.off[l * H + h]) y.fill(0);
+    else gptLinear(row, 1, { w: values, rows: D, columns: p + 1, step: T }, y);
   }
 
   // Logits at place p, or what they would be if the blocks from `layer` on
   // were left out (the logit lens). A view: the next call writes over it.
   logits(p, layer = this.config.n_layer) {
-    const { n_embd: C, vocab_size: V } = this.config;
+    const { n_embd: C } = this.config;
     const { norm, head } = this.weights;
-    const x = this.stream[layer];
-    if (norm) gptNorm(x, p * C, 1, C, norm, this.normed);
-    else this.normed.set(x.subarray(p * C, (p + 1) * C));
-    gptLinear(this.normed, 1, C, { w: head }, V, this.scores);
+    const x = this.stream[layer].subarray(p * C, (p + 1) * C);
+    if (norm) gptNorm(x, 1, norm, this.normed);
+    gptLinear(norm ? this.normed : x, 1, head, this.scores);
     return this.scores;
   }
 

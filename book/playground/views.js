@@ -18,6 +18,18 @@ function pgTokenText(vocabulary, id) {
     ?? `⟨${byte.toString(16).toUpperCase().padStart(2, "0")}⟩`)).join("");
 }
 
+// A button that keeps the focus while it is off.
+function pgButton(text, onclick, attributes = {}) {
+  const button = mgButton(text, () => {
+    if (button.getAttribute("aria-disabled") !== "true") onclick();
+  }, attributes);
+  return button;
+}
+
+function pgAllow(el, is) {
+  el.setAttribute("aria-disabled", String(!is));
+}
+
 function pgTitle(text) {
   return mgEl("h2", { class: "mg-pg-title" }, text);
 }
@@ -103,20 +115,18 @@ function pgNext({ name, onChoose }) {
       "aria-label": "the next token" },
     mgEl("table", { class: "mg-pg-next" }, caption, mgEl("thead", {},
       pgHeader(["token", "model", "with your settings", ""])), body)),
-    mgEl("p", { class: "mg-help" }, "Grey: what the model gives. Colour: "
-      + "what temperature, top-k and top-p make of it. A token is a button: "
-      + "it puts this token into the text."));
+    mgEl("p", { class: "mg-help" }, "Gray: the model's own probability. "
+      + "Color: what temperature, top-k and top-p make of it. Press a token "
+      + "to put it into the text."));
   let rows = [];
 
   function row() {
     const token = mgEl("bdi", { class: "mg-token" });
-    const button = mgEl("button", { type: "button", class: "mg-button" },
-      token);
+    const button = pgButton(token, () => onChoose(line.id));
     const cells = [mgEl("td", {}), mgEl("td", {})];
     const model = mgEl("div", { class: "mg-pg-model" });
     const after = mgEl("div", { class: "mg-pg-after" });
     const line = { token, button, cells, model, after };
-    button.addEventListener("click", () => onChoose(line.id));
     line.el = mgEl("tr", {}, mgEl("th", { scope: "row" }, button), cells,
       mgEl("td", { class: "mg-pg-bars", "aria-hidden": "true" }, model,
         after));
@@ -152,7 +162,11 @@ function pgNext({ name, onChoose }) {
       + `${V} tokens`;
   }
 
-  return { el, update };
+  function allow(is) {
+    rows.forEach(({ button }) => pgAllow(button, is));
+  }
+
+  return { el, update, allow };
 }
 
 // --- attention --------------------------------------------------------------
@@ -302,17 +316,18 @@ function pgHeads({ L, H, onOff, onMeasure }) {
       + "off", { quiet: done < of });
   }
 
+  const measure = pgButton("measure every head", onMeasure);
   const el = mgEl("div", {}, pgTitle("Switch heads off"),
-    mgEl("p", { class: "mg-help" }, "A head that is off gives zeros, here "
-      + "and in all that the page shows and writes. Orange: the loss on your "
-      + "text rises without the head; blue: it falls."),
-    mgEl("div", { class: "mg-bar" }, mgButton("measure every head",
-      onMeasure), mgButton("all heads on", () => {
+    mgEl("p", { class: "mg-help" }, "A head that is switched off outputs "
+      + "zeros, in everything that this page shows and writes. Orange: the "
+      + "loss on your text rises without the head. Blue: it falls."),
+    mgEl("div", { class: "mg-bar" }, measure, mgButton("all heads on", () => {
       off.fill(0);
       forget();
       onOff(off);
     })), grid, readout.el);
-  return { el, update, forget, draw, get off() { return off; } };
+  const allow = (is) => pgAllow(measure, is);
+  return { el, update, forget, draw, allow, get off() { return off; } };
 }
 
 function pgSigned(x) {

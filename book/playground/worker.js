@@ -1,7 +1,7 @@
 // The model behind the page, in a thread of its own: it answers messages and
 // between two tokens looks whether there is a new one.
 //
-// in:   load · read · look · write · stop · heads · lens · measure
+// in:   load · look · write · stop · heads · lens · measure
 // out:  progress · ready · failed · ids · state · token · done · lens · loss
 
 const all = { model: null, tokenizer: null, run: null, spare: null, ids: [],
@@ -80,9 +80,13 @@ function shownIds() {
   return all.ids.length ? all.ids : [all.end ?? 0];
 }
 
-function read({ text, ids }) {
-  all.ids = ids || bpeEncode(all.tokenizer, text);
+// Every message carries the text that the page shows, as ids where they are
+// known, and the number of its last change. A new number is a new text.
+function accept({ serial, text, ids }) {
+  if (serial === undefined || serial === all.serial) return;
+  all.serial = serial;
   all.stop = true;
+  all.ids = ids || bpeEncode(all.tokenizer, text);
   say({ say: "ids", ids: all.ids });
 }
 
@@ -124,19 +128,14 @@ function table(logits, seen, knobs, most, next) {
 
 // Attention weights of all heads, as pack(lower=True) of viz/base.py.
 function packMaps() {
-  const { n_layer: L, n_head: H, block_size: size } = all.model.config;
+  const { n_layer: L, n_head: H, block_size } = all.model.config;
   const T = all.run.length;
-  const data = new Float32Array(L * H * (T * (T + 1)) / 2);
-  let i = 0;
-  for (let l = 0; l < L; l += 1) {
-    const map = all.run.maps[l];
-    for (let h = 0; h < H; h += 1) {
-      for (let t = 0; t < T; t += 1) {
-        const row = (h * size + t) * size;
-        data.set(map.subarray(row, row + t + 1), i);
-        i += t + 1;
-      }
-    }
+  const rows = (n) => (n * (n + 1)) / 2;
+  const data = new Float32Array(L * H * rows(T));
+  for (let i = 0; i < L * H; i += 1) {
+    const start = (i % H) * rows(block_size);
+    data.set(all.run.maps[Math.floor(i / H)].subarray(start, start + rows(T)),
+      i * rows(T));
   }
   return { dtype: "float32", shape: [L, H, T, T], lower: true,
     data: new DataView(data.buffer) };
@@ -154,13 +153,13 @@ function step({ knobs, seed }) {
   const logits = all.run.logits(all.run.length - 1);
   const { probs } = dialProbabilities(logits, new Set(ids), knobs);
   const id = dialDraw(probs, throwAt(seed, ids.length));
-  return take(id, probs[id]);
+  return take(id);
 }
 
-function take(id, p = null) {
+function take(id) {
   if (id === all.end) return false;
   all.ids = [...all.ids, id];
-  say({ say: "token", id, p });
+  say({ say: "token", ids: all.ids });
   return true;
 }
 
@@ -184,7 +183,6 @@ async function write({ n, knobs, seed, id }) {
 
 // Every head that is off in `off`; the text is computed anew.
 function heads({ off }) {
-  all.stop = true;
   all.run.off.set(off);
   all.run.length = 0;
 }
@@ -237,12 +235,12 @@ async function measure() {
   }
 }
 
-const tasks = { load, read, look, write, heads, lens, measure,
+const tasks = { load, look, write, heads, lens, measure,
   stop() { all.stop = true; } };
 
 self.onmessage = async ({ data }) => {
   try {
-    if (data.serial !== undefined) all.serial = data.serial;
+    accept(data);
     await tasks[data.do](data);
   } catch (error) {
     all.busy = false;

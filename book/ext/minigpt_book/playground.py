@@ -1,9 +1,9 @@
-"""The `playground` directive: the course's model running in a page.
+"""The `playground` directive: the course's models running in a page.
 
 The scripts in book/playground become two files, one for the page and one for
 its worker, together with the widgets' own scripts that they use. The weights
-and the tokenizer are copied beside them. Where the course's model is not
-there, the page says so.
+and the tokenizer of each model are copied into a folder beside them. Where no
+model is built, the page says so.
 """
 
 import hashlib
@@ -21,9 +21,21 @@ from .policy import META
 BOOK = Path(__file__).parents[2]
 HERE = BOOK / "playground"
 PACKAGE = Path(__file__).parents[3] / "minigpt"
-VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets" / "presidents"
+VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets"
 FOLDER = "_static/playground"
 FILES = ("tokenizer.json", "model.safetensors")
+PRESIDENTS = (
+    "The presidents",
+    "It has read messages of U.S. presidents and writes in their manner.",
+)
+MODELS = {  # what the page says about the models in minigpt/assets
+    "presidents": PRESIDENTS,
+    "second_term": PRESIDENTS,
+    "world": (
+        "A little world",
+        "It has read made-up stories of who is where and who has what.",
+    ),
+}
 PARTS = {
     "worker.js": [
         VIZ / "common.js",
@@ -69,43 +81,64 @@ def plain(path):
     return text.partition(EXPORT)[0]  # of the dial only its sums
 
 
-def files(assets):
-    """What the page must know about the files that it loads; [] if none."""
-    if not all((assets / name).is_file() for name in FILES):
-        return []
-    return [
-        {
-            "name": name,
-            "bytes": (assets / name).stat().st_size,
-            "sha256": hashlib.sha256((assets / name).read_bytes()).hexdigest(),
-        }
-        for name in FILES
-    ]
+def shipped():
+    """The folders of the models that the page offers: the bigger ones, or the
+    first model until they are built."""
+    bigger = [ASSETS / "second_term", ASSETS / "world"]
+    return [f for f in bigger if built(f)] or [ASSETS / "presidents"]
 
 
-def box(static, assets=ASSETS):
+def built(folder):
+    return all((folder / name).is_file() for name in FILES)
+
+
+def models(folders):
+    """What the page must know about each model that is built."""
+    return [about(folder) for folder in folders if built(folder)]
+
+
+def about(folder):
+    label, text = MODELS.get(folder.name, (folder.name, ""))
+    return {
+        "name": folder.name,
+        "label": label,
+        "about": text,
+        "files": [facts(folder / name) for name in FILES],
+    }
+
+
+def facts(path):
+    """What the page must know about a file that it loads."""
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    return {"name": path.name, "bytes": len(data), "sha256": digest}
+
+
+def box(static, folders):
     """The HTML of the playground; `static` leads to the folder of scripts."""
-    known = files(assets)
+    known = models(folders)
     if not known:
         return f'<div class="mg-playground">{NOTHING}</div>\n'
     version = hashlib.sha256(script("worker.js").encode()).hexdigest()[:16]
     return (
         f'<div class="mg-playground" data-static="{html.escape(static)}"'
         f' data-version="{version}"'
-        f' data-files="{html.escape(json.dumps(known))}">{NO_SCRIPT}</div>\n'
+        f' data-models="{html.escape(json.dumps(known))}">{NO_SCRIPT}</div>\n'
     )
 
 
-def write(folder, assets=ASSETS):
-    """Scripts, style, weights and tokenizer, into a folder of the site."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write(site, folders):
+    """Scripts, style and models, into a folder of the site."""
+    site.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
-        (folder / name).write_text(script(name), encoding="utf-8")
-    for file in files(assets):
-        shutil.copy(assets / file["name"], folder)
+        (site / name).write_text(script(name), encoding="utf-8")
+    for folder in filter(built, folders):
+        (site / folder.name).mkdir(exist_ok=True)
+        for name in FILES:
+            shutil.copy(folder / name, site / folder.name)
 
 
-def page_html(assets=ASSETS):
+def page_html(folders):
     """A page with nothing but the playground, for testing it.
 
     It has the policy of the book's pages: what they forbid, it forbids.
@@ -116,7 +149,7 @@ def page_html(assets=ASSETS):
         "<title>playground</title>"
         '<link rel="stylesheet" href="minigpt.css">'
         '<link rel="stylesheet" href="page.css">'
-        f"<main>{box('', assets)}</main>"
+        f"<main>{box('', folders)}</main>"
         '<script src="page.js"></script>'
     )
 
@@ -132,21 +165,22 @@ class Playground(Directive):
         env = self.state.document.settings.env
         for path in [p for parts in PARTS.values() for p in parts]:
             env.note_dependency(str(path))
-        for name in FILES:
-            env.note_dependency(str(ASSETS / name))
+        for path in [ASSETS / m / name for m in MODELS for name in FILES]:
+            env.note_dependency(str(path))
         return [playground()]
 
 
 def visit(translator, node):
     builder = translator.builder
     here = builder.get_target_uri(builder.current_docname)
-    translator.body.append(box(relative_uri(here, FOLDER + "/")))
+    static = relative_uri(here, FOLDER + "/")
+    translator.body.append(box(static, shipped()))
     raise nodes.SkipNode
 
 
 def on_page(app, pagename, templatename, context, doctree):
     """Load script and style only where they are needed."""
-    if "data-files=" in (context.get("body") or ""):
+    if "data-models=" in (context.get("body") or ""):
         app.add_js_file("playground/page.js", loading_method="defer")
         app.add_css_file("playground/page.css")
 
@@ -154,7 +188,7 @@ def on_page(app, pagename, templatename, context, doctree):
 def on_start(app):
     """Put scripts and model into the site first: pages name their checksum."""
     if app.builder.format == "html":
-        write(Path(app.outdir) / FOLDER)
+        write(Path(app.outdir) / FOLDER, shipped())
 
 
 def setup(app):
