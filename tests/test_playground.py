@@ -37,14 +37,14 @@ TEXT = (
 )
 
 
-def random_model(path, seed=0, *, int8=False, **config):
+def random_model(path, seed=0, *, dtype=torch.float16, int8=False, **config):
     """A model whose numbers are far from their small starting values."""
     torch.manual_seed(seed)
     model = GPT(GPTConfig(**config))
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.normal_(1.0 if "norm" in name and p.dim() == 1 else 0.0, 0.15)
-    save_model(path, model, int8=int8)
+    save_model(path, model, dtype=dtype, int8=int8)
     return open_model(path)[0]
 
 
@@ -147,10 +147,10 @@ PARTS = [  # six lists of five: in MODELS each choice meets all others
         {"vocab_size": 71},
     ],
     [
-        {"int8": False},
+        {},
         {"int8": True},
         {"int8": True, "n_embd": 40},
-        {"int8": False, "n_embd": 40},
+        {"dtype": torch.float32, "n_embd": 40},
         {"int8": True, "block_size": 31},
     ],
 ]
