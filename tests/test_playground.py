@@ -1,9 +1,11 @@
 """The playground: its numbers are PyTorch's, its page holds whatever comes."""
 
 import base64
+import functools
 import http.server
 import json
 import math
+import operator
 import random
 import re
 import shutil
@@ -17,9 +19,10 @@ import regex
 import torch
 
 from minigpt.bigram import cross_entropy
+from minigpt.cache import new_cache
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.run.checkpoint import open_model, save_model
-from minigpt.sample import Sampling, probabilities
+from minigpt.sample import Sampling, next_logits, probabilities
 from minigpt.tokenizer import BPETokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -34,14 +37,14 @@ TEXT = (
 )
 
 
-def random_model(path, seed=0, dtype=torch.float32, **config):
+def random_model(path, seed=0, *, dtype=torch.float16, int8=False, **config):
     """A model whose numbers are far from their small starting values."""
     torch.manual_seed(seed)
     model = GPT(GPTConfig(**config))
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.normal_(1.0 if "norm" in name and p.dim() == 1 else 0.0, 0.15)
-    save_model(path, model, dtype=dtype)
+    save_model(path, model, dtype=dtype, int8=int8)
     return open_model(path)[0]
 
 
@@ -101,6 +104,14 @@ READ = """([ids, cuts, places]) => {
 }"""
 LENS = """(places) => golden.stream.map((_, l) => places.map(
   (p) => pack(golden.logits(p, l))))"""
+GROW = """([ids, lengths]) => {
+  const starts = lengths.map((n) => gptStart(n, golden.config.block_size));
+  golden.length = 0;
+  return [starts, lengths.map((n, i) => {
+    golden.read(ids.slice(starts[i], n));
+    return pack(golden.logits(golden.length - 1));
+  })];
+}"""
 OFF = """([layer, head]) => {
   const { config, weights } = golden;
   const spare = new GptRun(config, weights);
@@ -108,45 +119,66 @@ OFF = """([layer, head]) => {
   spare.follow(golden, layer);
   return [golden.loss(), spare.loss()];
 }"""
-MODELS = {
-    "default": dict(n_layer=2, n_head=4, n_embd=32, vocab_size=300),
-    "no bias, odd sizes": dict(
-        n_layer=3, n_head=3, n_embd=30, vocab_size=71, bias=False
-    ),
-    "2017": dict(
-        n_layer=2,
-        n_head=2,
-        n_embd=24,
-        vocab_size=61,
-        order="post",
-        mlp="relu",
-        position="sinusoidal",
-    ),
-    "untied": dict(
-        n_layer=1,
-        n_head=1,
-        n_embd=18,
-        vocab_size=33,
-        mlp="gelu_tanh",
-        position="none",
-        tied=False,
-    ),
-}
+PARTS = [  # six lists of five: in MODELS each choice meets all others
+    [{"mlp": m} for m in ("gelu", "gelu_tanh", "relu", "relu2", "swiglu")],
+    [
+        {"position": p}
+        for p in ("learned", "sinusoidal", "none", "rope", "alibi")
+    ],
+    [
+        {},
+        {"norm": "rms"},
+        {"order": "post"},
+        {"order": "post", "norm": "rms"},
+        {"n_layer": 3},
+    ],
+    [
+        {},
+        {"qk_norm": True},
+        {"n_kv_head": 1},
+        {"n_kv_head": 2, "qk_norm": True},
+        {"n_head": 1},
+    ],
+    [
+        {},
+        {"bias": False},
+        {"tied": False},
+        {"bias": False, "tied": False},
+        {"vocab_size": 71},
+    ],
+    [
+        {},
+        {"int8": True},
+        {"int8": True, "n_embd": 40},
+        {"dtype": torch.float32, "n_embd": 40},
+        {"int8": True, "block_size": 31},
+    ],
+]
+SIZES = dict(n_layer=2, n_head=4, n_embd=24, vocab_size=64, block_size=23)
 
 
-@pytest.fixture(params=[*MODELS, "shipped"])
+def mixed(i, j):
+    """The parts of model (i, j), an orthogonal array: for any two of the
+    lists, the 25 models have all 25 pairs (Bose 1938)."""
+    places = [i, j, *((i + k * j) % 5 for k in (1, 2, 3, 4))]
+    parts = [choices[at] for choices, at in zip(PARTS, places, strict=True)]
+    return functools.reduce(operator.or_, parts, SIZES)
+
+
+MODELS = {f"mixed {i} {j}": mixed(i, j) for i in range(5) for j in range(5)}
+
+
+@pytest.fixture(params=[*MODELS, *playground.MODELS])
 def golden(request, engine, tmp_path):
     """A model, open in PyTorch and in the browser, and some ids for it."""
-    if request.param == "shipped":
-        path = playground.ASSETS / "presidents" / "model.safetensors"
+    if request.param in playground.MODELS:
+        path = playground.ASSETS / request.param / "model.safetensors"
         if not path.exists():
-            pytest.skip("the course's model is not built yet")
+            pytest.skip("this model is not built yet")
         model = open_model(path)[0]
     else:
         path = tmp_path / "model.safetensors"
-        dtype = torch.float16 if request.param == "default" else torch.float32
-        settings = MODELS[request.param] | {"block_size": 23}
-        model = random_model(path, dtype=dtype, **settings)
+        model = random_model(path, **MODELS[request.param])
     engine(OPEN, base64.b64encode(path.read_bytes()).decode())
     c = model.config
     g = torch.Generator().manual_seed(1)
@@ -255,42 +287,51 @@ def test_text_beyond_the_block_leaves_the_window_in_steps(engine):
     assert starts == sorted(starts)
 
 
-@pytest.mark.parametrize("damage", ["short", "empty", "foreign", "missing"])
-def test_a_damaged_file_is_refused(damage, engine, tmp_path):
+@torch.no_grad()
+def test_a_text_grows_beyond_the_window_as_in_sample(golden, engine):
+    """Token by token, through the cache; both compute a new window anew."""
+    model, _ = golden
+    T, V = model.config.block_size, model.config.vocab_size
+    g = torch.Generator().manual_seed(2)
+    ids = torch.randint(V, (1, T + T // 4 + 2), generator=g)
+    n_seen = [n for n in range(1, ids.size(1) + 1) if T < 50 or n > T - 3]
+    starts, logits = engine(GROW, [ids[0].tolist(), n_seen])
+    assert len({*starts}) == 3
+    cache, last = new_cache(model), 0
+    for n, start, found in zip(n_seen, starts, logits, strict=True):
+        if start != last:
+            cache, last = new_cache(model), start
+        expected = next_logits(model, ids[:, start:n], cache=cache)[0]
+        assert (unpacked(found) - expected).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        ("short", "cut short"),
+        ("empty", "cut short"),
+        ("foreign", "another format: minigpt-model 9"),
+        ("missing", "no token.weight\n"),
+        ("no scale", "no token.weight.scale"),
+        ("other parts", "a model whose mlp is gels"),
+    ],
+)
+def test_a_file_that_cannot_be_computed_is_refused(
+    damage, said, engine, tmp_path
+):
     path = tmp_path / "model.safetensors"
-    random_model(path, **MODELS["default"], block_size=8)
+    random_model(path, int8=True, **SIZES)
     data = path.read_bytes()
     data = {
         "short": data[:-10],
         "empty": b"",
         "foreign": data.replace(b"minigpt-model 1", b"minigpt-model 9"),
         "missing": data.replace(b"token.weight", b"taken.weight"),
+        "no scale": data.replace(b"token.weight.scale", b"token.weight.stale"),
+        "other parts": data.replace(b'\\"gelu\\"', b'\\"gels\\"'),
     }[damage]
-    said = engine(
-        f"(text) => {{ try {{ ({OPEN})(text); }} catch (error) {{"
-        " return error.message; } }",
-        base64.b64encode(data).decode(),
-    )
-    assert re.search("cut short|another format|no token.weight", said)
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"mlp": "swiglu"},
-        {"norm": "rms"},
-        {"position": "rope"},
-        {"n_kv_head": 1},
-    ],
-)
-def test_a_model_that_the_page_cannot_compute_is_refused(
-    engine, tmp_path, part
-):
-    path = tmp_path / "model.safetensors"
-    sizes = dict(block_size=8, n_layer=1, n_head=2, n_embd=8, vocab_size=9)
-    random_model(path, **sizes, **part)
-    with pytest.raises(Exception, match="parts of chapter 15"):
-        engine(OPEN, base64.b64encode(path.read_bytes()).decode())
+    with pytest.raises(Exception, match=said):
+        engine(OPEN, base64.b64encode(data).decode())
 
 
 # --- the tokenizer ----------------------------------------------------------

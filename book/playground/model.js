@@ -18,8 +18,8 @@ const gptReaders = {
   I8: (buffer, start, n) => new Int8Array(buffer, start, n),
 };
 
-// Rows of int8 and a scale for each row -> their values. Products with int8
-// itself would take less memory, but more time.
+// Rows of int8 and a scale for each row -> their values, once: products with
+// the int8 numbers would need less memory, but take a third more time.
 function gptScaled(rows, scales) {
   const out = new Float32Array(rows.length);
   const C = rows.length / scales.length;
@@ -76,14 +76,15 @@ function gptWeights({ config, tensors }) {
     if (!tensors[name]) throw new Error(`the weights have no ${name}`);
     return tensors[name];
   };
-  const bias = (name, wanted = config.bias) => (
-    wanted ? get(`${name}.bias`).data : null);
   const linear = (name) => {
     const { shape: [rows, columns], data } = get(`${name}.weight`);
-    return { w: data, b: bias(name), rows, columns };
+    const b = config.bias ? get(`${name}.bias`).data : null;
+    return { w: data, b, rows, columns };
   };
-  const norm = (name, rms = config.norm === "rms") => ({ rms,
-    w: get(`${name}.weight`).data, b: bias(name, config.bias && !rms) });
+  const norm = (name, rms = config.norm === "rms") => {
+    const b = config.bias && !rms ? get(`${name}.bias`).data : null;
+    return { w: get(`${name}.weight`).data, b, rms };
+  };
   const layers = Array.from({ length: L }, (_, l) => {
     const [attention, mlp] = [`blocks.${l}.attention`, `blocks.${l}.mlp`];
     return { norm1: norm(`blocks.${l}.norm1`), norm2: norm(`blocks.${l}.norm2`),
@@ -92,14 +93,14 @@ function gptWeights({ config, tensors }) {
       norm_k: config.qk_norm ? norm(`${attention}.norm_k`, true) : null,
       fc: linear(`${mlp}.fc`), out: linear(`${mlp}.proj`) };
   });
-  const tables = { learned: () => get("position.weight").data,
-    sinusoidal: () => gptWaves(T, C) };
+  const position = config.position === "learned" ? get("position.weight").data
+    : config.position === "sinusoidal" ? gptWaves(T, C) : null;
+  const slope = (h) => (config.position === "alibi"
+    ? 2 ** (-8 * (h + 1) / H) : 0);
   const head = get(config.tied ? "token.weight" : "head.weight").data;
-  return { token: get("token.weight").data, layers,
-    position: tables[config.position]?.() ?? null,
+  return { token: get("token.weight").data, position, layers,
     turns: config.position === "rope" ? gptTurns(T, C / H) : null,
-    slopes: Array.from({ length: H }, (_, h) => (
-      config.position === "alibi" ? 2 ** (-8 * (h + 1) / H) : 0)),
+    slopes: Array.from({ length: H }, (_, h) => slope(h)),
     norm: config.order === "pre" ? norm("norm") : null,
     head: { w: head, rows: config.vocab_size, columns: C } };
 }
@@ -400,24 +401,18 @@ class GptRun {
     for (let i = 0; i < v.length; i += 1) this.values[l][i * T + p] = v[i];
   }
 
-  // The weights of head h of layer l at place p, 0 to p: a view.
-  weightsAt(l, h, p) {
-    const T = this.config.block_size;
-    const start = (h * T * (T + 1) + p * (p + 1)) / 2;
-    return this.maps[l].subarray(start, start + p + 1);
-  }
-
   // Head h of layer l at place p: query q (D) -> blended values y (D).
   look(l, h, p, q, y) {
     const { n_head: H, block_size: T } = this.config;
     const { D, K } = this;
-    const row = this.weightsAt(l, h, p);
+    const start = (h * T * (T + 1) + p * (p + 1)) / 2;
+    const row = this.maps[l].subarray(start, start + p + 1);
     const shared = Math.floor((h * K) / H) * T * D;
     const keys = this.keys[l].subarray(shared, shared + T * D);
     const values = this.values[l].subarray(shared, shared + T * D);
     gptLinear(q, 1, { w: keys, rows: p + 1, columns: D }, row);
     const scale = 1 / Math.sqrt(D);
-    const slope = this.weights.slopes[h];
+    const slope = this.weights.slopes[h]; // of ALiBi, per token of distance
     for (let s = 0; s <= p; s += 1) row[s] = row[s] * scale - slope * (p - s);
     gptSoftmax(row);
     if (this.off[l * H + h]) y.fill(0);
