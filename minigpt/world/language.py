@@ -194,7 +194,8 @@ class Pattern:
             return False
         if '"' in self.text and " and " in args.get("A", ""):
             return False  # two do not speak with one mouth
-        return not (self.bare_number and args["n"] == 0)
+        needs_some = self.bare_number or " only " in self.text
+        return not (needs_some and args.get("n") == 0)
 
 
 @cache

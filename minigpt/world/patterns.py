@@ -37,7 +37,7 @@ PATTERNS = {
     """,
     "first_at": """
         One morning, {A.name} {A:be} {P.in}.
-        One day, {A.name} {A:be} {P.in}.
+        After dinner, {A.name} {A:be} {P.in}.
         One evening, {A.name} {A:be} {P.in}.
         It {:be} early, and {A.name} {A:be} {P.in}.
         It {:be} late, and {A.name} {A:be} {P.in}.
@@ -527,7 +527,7 @@ PATTERNS = {
         {A} {A:be} very {m}.
         {A} {A:look} {m}.
         {A} {A:be} a little {m}.
-        {A} {A:feel} so {m} that {A.he} {A:sit} down for a while.
+        {A} {A:feel} quite {m}.
     """,
     "feel_lost": """
         {A} {A:be} {m}, because {x.the} {x:be} lost.
@@ -668,8 +668,7 @@ PATTERNS = {
     "day_is": """
         It {:be} {d}.
         It {:be} a quiet {d}.
-        It {:be} {d} morning.
-        It {:be} {d} afternoon.
+        It {:be} {d} again.
         It {:be} a long {d}.
     """,
     "end": """
@@ -798,17 +797,26 @@ EPISODES = {
         feel_have A good x
     """,
     "ask the way": """
+        near A B
         ask_where A x
         wonder B x / tell B x @x
         go A @x
         take A x / take_off A x s
     """,
     "who has it": """
+        near A B
         ask_where A x
-        tell_holder B C x / tell_mine C x
+        tell_holder B C x
         follow A C @C
         ask_for A C x
         give C A x
+    """,
+    "I have it": """
+        near A B
+        ask_where A x
+        tell_mine B x
+        ask_for A B x
+        give B A x / no B
     """,
     "lost and found": """
         lose A x
@@ -818,6 +826,7 @@ EPISODES = {
         feel_have A good x
     """,
     "lost and found by a friend": """
+        near A B
         lose A x
         ask_where A x
         ? wonder B x
@@ -837,7 +846,6 @@ EPISODES = {
         leave_thing A x @A
         go A P
         ask_where A x / miss A x P
-        ? tell B x @x
         go A @x
         take A x / find A x s
     """,
@@ -897,6 +905,7 @@ EPISODES = {
         feel A+B good
     """,
     "looking for a friend": """
+        near A C
         ask_person A B
         tell_person C B @B
         follow A B @B
@@ -921,8 +930,8 @@ EPISODES = {
     "share": """
         ask_some A B n k / act A
         give_some B A n k
-        counts B n k
-        ? counts A m k
+        counts B m k
+        ? counts A i k
         thank A B
     """,
     "give some": """

@@ -86,7 +86,9 @@ class State:
             self.claim(self.place, name, place)
 
     def together(self, *persons: str) -> None:
-        """They are in one place."""
+        """They are in one place; one person alone is."""
+        if len(persons) == 1:
+            return
         names = [name for person in persons for name in people(person)]
         need(len(set(names)) == len(names), "nobody meets himself")
         known = [self.place[n] for n in names if n in self.place]
@@ -194,7 +196,14 @@ def both_at(w, A, B, P):
 
 
 @event
+def near(w, A, B):
+    """What an episode may ask for; no sentence says it."""
+    w.together(A, B)
+
+
+@event
 def go(w, A, P):
+    w.together(*people(A))
     for name in people(A):
         need(w.place.get(name) != P, f"{name} is there already")
     w.move(A, P)

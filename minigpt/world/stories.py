@@ -251,7 +251,8 @@ class Telling:
                 except Contradiction:
                     continue
                 state = trial
-                plan.append((kind, args))
+                if kind != "near":
+                    plan.append((kind, args))
                 break
             else:
                 if not optional:
@@ -292,7 +293,10 @@ class Telling:
             else:
                 args[letter] = bound.get(word)
         if "n" in SIGNATURE[kind]:
-            args["n"] = self.number(state, kind, args)
+            letter = words[SIGNATURE[kind].index("n")]
+            if not bound.get(letter):
+                bound[letter] = self.number(state, kind, args)
+            args["n"] = bound[letter]
         if "s" in SIGNATURE[kind]:
             spot = state.spot.get(args["x"])
             known = kind in ("take_off", "see", "find") and spot
@@ -320,7 +324,7 @@ class Telling:
         """An event of an episode, and perhaps a fact or a pause after it."""
         rng = self.rng
         link = ""
-        if kind in LINKED and rng.random() < 0.2:
+        if kind in LINKED and rng.random() < 0.15:
             link = rng.choice(LINKS)
         self.tell(kind, link, **args)
         if rng.random() < 0.35 and kind not in FACTS:
