@@ -145,7 +145,7 @@ PATTERNS = {
         There {x:be} {x.a} {s} {P.in}.
         {x.a} {x:lie} {s} {P.in}.
         {x.a} {x:be} {s} {P.in}.
-        Somebody had left {x.a} {s} {P.in}.
+        Somebody {:have} left {x.a} {s} {P.in}.
     """,
     "new_find": """
         {A} {A:find} {x.a} {s}.
@@ -462,7 +462,7 @@ PATTERNS = {
         {A} still {A:think} that {x.the} {x:be} {P.in}.
         {A} {A:believe} that {x.the} {x:be} still {P.in}.
         "{x.The} must be {P.in}," {A:think} {A.name}, but {A.he} {A:be} wrong.
-        Nobody had told {A.obj}, so {A.he} still {A:think} that {x.the} {x:be} {P.in}.
+        Nobody {:have} told {A.obj}, so {A.he} still {A:think} that {x.the} {x:be} {P.in}.
     """,
     "ask_for": """
         "May I have {x.the}?" {A:ask} {A.name}, and {B.name} {B:think} about it.
