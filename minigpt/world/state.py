@@ -489,6 +489,9 @@ def ask_where(w, A, x):
     need(not w.strict or A in w.place, f"nobody said where {A} is")
     need(not w.strict or w.knows(x), f"nobody said: {x}")
     need(w.where.get(x) != A, f"{A} has it")
+    if w.strict and w.place_of(x) == w.place[A]:  # it may be in a bag
+        need(w.where[x] not in PLACES, f"{A} sees it")
+        need(A not in w.holders[x], f"{A} knows it")
 
 
 @event
