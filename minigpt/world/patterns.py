@@ -30,7 +30,7 @@ PATTERNS = {
     """,
     "still_at": """
         {A} {A:be} still {P.in}.
-        All the time, {A.name} {A:be} {P.in}.
+        At that moment, {A.name} {A:be} {P.in}.
         {A} {A:have} not left {P}.
         Meanwhile, {A.name} {A:wait} {P.in}.
         Meanwhile, {A.name} {A:be} {P.in}.
@@ -168,7 +168,7 @@ PATTERNS = {
     "still_holds": """
         {A} still {A:have} {x}.
         {A} {A:keep} {x}.
-        All the time, {A.name} {A:have} {x.the}.
+        Meanwhile, {A.name} {A:have} {x.the}.
         {x.sub} {x:be} still in {A.poss} bag.
         {A} {A:have} not let go of {x}.
     """,
@@ -181,7 +181,7 @@ PATTERNS = {
     """,
     "still_lies": """
         {x.sub} {x:be} still {P.in}.
-        All the time, {x.the} {x:be} {P.in}.
+        At that moment, {x.the} {x:be} {P.in}.
         Nobody {:touch} {x}, and so {x.they} {x:stay} {P.in}.
         Meanwhile, {x.the} {x:be} {P.in}.
     """,
@@ -358,7 +358,7 @@ PATTERNS = {
     """,
     "still_counts": """
         {A} still {A:have} {n.k}.
-        All the time, {A.name} {A:have} {n.k}.
+        Meanwhile, {A.name} {A:have} {n.k}.
         {A} {A:keep} {A.his} {k} in {A.his} bag, all {n}.
     """,
     "more": """

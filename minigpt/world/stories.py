@@ -375,7 +375,12 @@ class Telling:
 
     def recall(self) -> None:
         """A fact that the last two sentences were not about."""
-        last = {value for e in self.events[-2:] for _, value in e.args}
+        last = {
+            word
+            for event in self.events[-2:]
+            for _, value in event.args
+            for word in str(value).split(" and ")
+        }
         facts = [
             ("still_at", {"A": name, "P": place})
             for name, place in self.state.place.items()
