@@ -71,6 +71,7 @@ class Story:
     state: State
     cast: Cast
     sentences: tuple[str, ...]
+    tense: str  # past or present
 
 
 def part_of(name: str, thing: str, place: str) -> str:
@@ -422,6 +423,7 @@ def story(seed: int, part: str = "train") -> Story:
         telling.state,
         telling.cast,
         tuple(telling.sentences),
+        telling.speaker.tense,
     )
 
 
