@@ -50,9 +50,8 @@ def check(text: str) -> Report:
     """
     state, context, verdicts = State(), Context(), []
     for sentence in split_sentences(text):
-        readings = read(sentence, context)
         event, wrong = None, ""
-        for reading in readings:
+        for reading in read(sentence, context):
             trial = state.copy()
             event, wrong = reading.event, accept(trial, reading)
             if not wrong:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -106,6 +107,7 @@ def pronouns(person: str) -> dict[str, str]:
 
 # --- patterns ----------------------------------------------------------------
 
+WORD = re.compile(r"(?<!\S)[A-Za-z]+(?!\S)")  # with nothing attached to it
 SLOT = re.compile(r"\{(\w|\+|)(?:\.(\w+))?(?::(\w+)(!?))?\}")
 NAME = r"[A-Z][a-z]+(?: and [A-Z][a-z]+)?"
 SHAPES = {  # a form -> the words that it can have
@@ -176,10 +178,12 @@ class Pattern:
         )
         self.regex = re.compile(regex)
         literal = " ".join(p for p in self.parts if isinstance(p, str))
-        self.words = frozenset(re.findall(r"(?<!\S)[A-Za-z]+(?!\S)", literal))
+        self.words = frozenset(WORD.findall(literal))
 
     def takes(self, link: str) -> bool:
         """Whether the sentence can begin with this word."""
+        if not link:
+            return True
         if link == "Now":
             return bool(
                 re.match(
@@ -348,27 +352,44 @@ class Reading:
     looks: list[tuple[str, str]]
 
 
-def read(sentence: str, context: Context) -> list[Reading]:
+def read(sentence: str, context: Context) -> Iterator[Reading]:
     """Every reading of a sentence; none where it is not of this world."""
-    sentence = sentence.strip()
-    link = next(
-        (w for w in (*LINKS, "Now") if sentence.startswith(f"{w} ")), ""
-    )
+    for text, link in without_link(sentence.strip()):
+        for pattern in candidates(text):
+            found = pattern.regex.fullmatch(text)
+            if found and pattern.takes(link):
+                try:
+                    yield bind(pattern, found.groups(), context)
+                except NoMatch:
+                    pass
+
+
+def without_link(sentence: str) -> list[tuple[str, str]]:
+    """The sentence as patterns have it; also what follows Then, Now, ..."""
     texts = [(lower_first(sentence), "")]
-    if link:
-        texts.append((sentence[len(link) + 1 :], link))
-    words = set(re.findall(r"(?<!\S)[A-Za-z]+(?!\S)", texts[0][0]))
-    readings = []
-    for ways in patterns().values():
-        for pattern in (p for p in ways if p.words <= words):
-            for text, link in texts:
-                found = pattern.regex.fullmatch(text)
-                if found and (not link or pattern.takes(link)):
-                    try:
-                        readings.append(bind(pattern, found.groups(), context))
-                    except NoMatch:
-                        pass
-    return readings
+    for link in (*LINKS, "Now"):
+        if sentence.startswith(f"{link} "):
+            texts.append((sentence[len(link) + 1 :], link))
+    return texts
+
+
+def candidates(text: str) -> Iterator[Pattern]:
+    """The patterns all of whose fixed words the text has."""
+    words = dict.fromkeys(WORD.findall(text))
+    for word in ("", *words):
+        for pattern in by_longest_word().get(word, ()):
+            if pattern.words <= words.keys():
+                yield pattern
+
+
+@cache
+def by_longest_word() -> dict[str, list[Pattern]]:
+    """A pattern's longest fixed word -> the patterns; "" where there is none."""
+    found: dict[str, list[Pattern]] = {}
+    for pattern in (p for ways in patterns().values() for p in ways):
+        longest = max(sorted(pattern.words), key=len, default="")
+        found.setdefault(longest, []).append(pattern)
+    return found
 
 
 def bind(pattern: Pattern, texts: tuple[str, ...], context: Context) -> Reading:
