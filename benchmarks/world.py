@@ -48,9 +48,9 @@ class Arguments:
 
     model: Path = Path(minigpt.__file__).parent / "assets" / "world"
     """Folder of a run or of an exported model."""
-    stories: int = 400
+    stories: int = 300
     """Stories to ask about, from the start of the test part."""
-    openings: int = 200
+    openings: int = 150
     """Stories to continue from their middle."""
     tokens: int = 80
     """The most tokens of a continuation."""

@@ -1,5 +1,6 @@
 """The little world: its stories, its reader, its questions, its split."""
 
+import doctest
 import hashlib
 import random
 import re
@@ -418,3 +419,12 @@ def test_questions_of_one_story():
         assert question[0].isupper() and question.endswith("?")
         assert answer[0].isupper() and answer.endswith(".")
     assert len(asked) > 8
+
+
+def test_the_page_shows_what_the_code_does():
+    page = (ROOT / "book" / "world.md").read_text(encoding="utf-8")
+    examples = doctest.DocTestParser().get_doctest(
+        page.replace("\n```", "\n\n"), {}, "world.md", None, 0
+    )
+    failed, attempted = doctest.DocTestRunner().run(examples)
+    assert failed == 0 and attempted > 8

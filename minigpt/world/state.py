@@ -77,7 +77,7 @@ class State:
         if known is None:
             need(not self.strict, f"nobody said: {key}")
             table[key] = value
-        need(known in (None, value), f"{key} is {known}, not {value}")
+        need(known in (None, value), f"{key}: {known}, not {value}")
 
     def is_at(self, person: str, place: str) -> None:
         for name in people(person):
