@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from minigpt import world
 from minigpt.data import (
     DOWNLOADS,
     load_corpus,
@@ -39,6 +40,8 @@ def texts(corpus: str, part: str) -> list[str]:
     if corpus == "sotu":
         documents = getattr(split_documents(load_corpus(corpus)), part)
         return [document.text for document in documents]
+    if corpus == "world":
+        return list(world.documents(part))
     if corpus in DOWNLOADS:
         return [load_text(corpus, part)]
     text = read_text(corpus)
@@ -52,7 +55,7 @@ def texts(corpus: str, part: str) -> list[str]:
 def read_text(path: str) -> str:
     """A text file in UTF-8; ValueError where it is not one."""
     if not Path(path).is_file():
-        known = ", ".join(["sotu", *DOWNLOADS])
+        known = ", ".join(["sotu", "world", *DOWNLOADS])
         raise ValueError(
             f"the corpus must be one of {known} or an existing text file, got "
             f"{path!r}"
@@ -73,8 +76,8 @@ def make_tokenizer(kind: str, corpus: str, vocab_size: int):
             return CharTokenizer.train(
                 "".join(d.text for d in load_corpus(corpus))
             )
-        parts = [texts(corpus, part)[0] for part in ("train", "val")]
-        return CharTokenizer.train("".join(parts))
+        both = texts(corpus, "train") + texts(corpus, "val")
+        return CharTokenizer.train("".join(both))
     text = "\n\n".join(texts(corpus, "train"))
     try:
         return BPETokenizer.train(text, vocab_size, special_tokens=(END,))

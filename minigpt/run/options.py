@@ -29,7 +29,7 @@ class Train:
     ships, fast learns the most in a minute on a laptop."""
 
     corpus: str = "sotu"
-    """sotu, tinyshakespeare, or the path of a text file."""
+    """sotu, world, tinyshakespeare, or the path of a text file."""
     tokenizer: Literal["char", "bpe"] = "bpe"
     """Characters, or byte-pair encoding trained on the training part."""
     vocab_size: int = 2048
