@@ -1,6 +1,8 @@
 """The checker itself: it survives any answer and says the same each time."""
 
 import random
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -148,6 +150,40 @@ def test_a_call_into_c_is_left_behind():
     outcome = run_limited(lambda: time.sleep(4), seconds=0.2)
     assert isinstance(outcome.error, OutOfTime)
     assert time.perf_counter() - start < 3.5
+
+
+INTERRUPTED = """
+import os, random, threading
+import numpy, torch
+from minigpt.course.check import check
+
+def states():
+    name, keys, *rest = numpy.random.get_state()
+    kept = torch.get_rng_state().tolist(), keys.tolist(), rest
+    return *kept, random.getstate(), torch.get_num_threads()
+
+def endless(word, pair):
+    os.write(1, b"running\\n")
+    while True:
+        torch.rand(1), numpy.random.rand(), random.random()
+
+before = states()
+try:
+    check("tokenizer.merge", endless, seconds=60)
+except KeyboardInterrupt:
+    print(threading.active_count(), states() == before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a process")
+def test_after_an_interrupt_nothing_runs_on_and_random_states_are_as_before():
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "1 True\n"
 
 
 def test_printing_is_capped():
