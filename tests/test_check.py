@@ -27,9 +27,16 @@ def merge(word, pair):
     return tuple(text)
 
 
-@pytest.mark.parametrize("answer", ["b", " B ", "b)", "(b)", "b."])
-def test_a_letter_may_be_written_as_the_question_has_it(answer):
-    assert check("modern.break-padding", answer).status == "passed"
+@pytest.mark.parametrize(
+    "answer", ["b", " B ", "b)", "(b)", "b.", "The same.", "b) the same"]
+)
+def test_a_choice_may_be_written_as_the_question_has_it(answer):
+    assert check("cache.predict-heads", answer).status == "passed"
+
+
+def test_a_choice_that_is_wrong_is_refused_also_with_its_words():
+    assert "as many" in check("cache.predict-heads", "c) twice as large").cause
+    assert check("cache.predict-heads", "twice as large").status == "failed"
 
 
 def endless(word, pair):
