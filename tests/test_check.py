@@ -1,6 +1,8 @@
 """The checker itself: it survives any answer and says the same each time."""
 
+import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -25,9 +27,16 @@ def merge(word, pair):
     return tuple(text)
 
 
-@pytest.mark.parametrize("answer", ["b", " B ", "b)", "(b)", "b."])
-def test_a_letter_may_be_written_as_the_question_has_it(answer):
-    assert check("modern.break-padding", answer).status == "passed"
+@pytest.mark.parametrize(
+    "answer", ["b", " B ", "b)", "(b)", "b.", "The same.", "b) the same"]
+)
+def test_a_choice_may_be_written_as_the_question_has_it(answer):
+    assert check("cache.predict-heads", answer).status == "passed"
+
+
+def test_a_choice_that_is_wrong_is_refused_also_with_its_words():
+    assert "as many" in check("cache.predict-heads", "c) twice as large").cause
+    assert check("cache.predict-heads", "twice as large").status == "failed"
 
 
 def endless(word, pair):
@@ -148,6 +157,41 @@ def test_a_call_into_c_is_left_behind():
     outcome = run_limited(lambda: time.sleep(4), seconds=0.2)
     assert isinstance(outcome.error, OutOfTime)
     assert time.perf_counter() - start < 3.5
+
+
+INTERRUPTED = """
+import _thread, os, random, signal, threading
+import numpy, torch
+from minigpt.course.check import check
+
+def states():
+    name, keys, *rest = numpy.random.get_state()
+    kept = torch.get_rng_state().tolist(), keys.tolist(), rest
+    return *kept, random.getstate(), torch.get_num_threads()
+
+def endless(word, pair):
+    {interrupt}
+    while True:
+        torch.rand(1), numpy.random.rand(), random.random()
+
+before = states()
+try:
+    check("tokenizer.merge", endless, seconds=600)
+except KeyboardInterrupt:
+    print(threading.active_count(), states() == before)
+"""
+INTERRUPTS = ["_thread.interrupt_main()"]  # as Jupyter does on Windows
+if os.name != "nt":
+    INTERRUPTS.append("os.kill(os.getpid(), signal.SIGINT)")
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTS)
+def test_after_an_interrupt_nothing_runs_on_and_all_is_as_before(interrupt):
+    code = INTERRUPTED.format(interrupt=interrupt)
+    printed = subprocess.check_output(
+        [sys.executable, "-c", code], text=True, timeout=200
+    )
+    assert printed == "1 True\n"
 
 
 def test_printing_is_capped():

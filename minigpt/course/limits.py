@@ -1,8 +1,9 @@
 """Run code of others inside limits: time, printing, random state.
 
 A call runs in a thread of its own, because that works on every system, also
-inside a notebook. When its time is over, an exception is raised in it; code
-that cannot be interrupted (a long call into C) is left behind.
+inside a notebook. When its time is over, or when you interrupt the check, an
+exception is raised in it; code that cannot be stopped that way (a long call
+into C) is left behind.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import os
 import random
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +22,8 @@ import numpy as np
 import torch
 
 PRINTED = 10_000  # characters kept of what a call prints
-TRIES = 5  # times that a late call is told to stop
+TRIES = 5  # times that a running call is told to stop
+STEP = 0.1  # seconds of one wait: Windows notices an interrupt after a wait
 
 
 class OutOfTime(BaseException):
@@ -47,21 +50,21 @@ def run_limited(call, *, seconds, watch=None, seed=0):
     saved = _dice()
     _seed(seed)
     before = _dice()
+    done = threading.Event()
     thread = threading.Thread(
-        target=_work, args=(call, outcome, watch), daemon=True
+        target=_work, args=(call, outcome, watch, done), daemon=True
     )
     short = _Short()
-    with contextlib.redirect_stdout(short), contextlib.redirect_stderr(short):
-        thread.start()
-        thread.join(seconds)
-        late = thread.is_alive()
-        for _ in range(TRIES):
-            if thread.is_alive():
-                _interrupt(thread)
-                thread.join(0.2)
-    after = _dice()
+    try:
+        with (
+            contextlib.redirect_stdout(short),
+            contextlib.redirect_stderr(short),
+        ):
+            late = _is_late(thread, done, seconds)
+        after = _dice()
+    finally:  # also when you interrupt the check
+        _restore(saved)
     outcome.dice = ", ".join(k for k in before if before[k] != after[k])
-    _restore(saved)
     if late:
         outcome.error = OutOfTime()
     return outcome
@@ -80,7 +83,7 @@ def one_thread():
         torch.set_num_threads(n)
 
 
-def _work(call, outcome, watch):
+def _work(call, outcome, watch, done):
     """Runs in the thread: keep what `call` returns or raises."""
 
     def profile(frame, event, _):
@@ -97,12 +100,33 @@ def _work(call, outcome, watch):
         outcome.error = error
     finally:
         sys.setprofile(None)
+        done.set()
 
 
 @functools.cache
 def real_file(name):
     """One name for a file that links, or letters' case, give several."""
     return os.path.normcase(os.path.realpath(name))
+
+
+def _is_late(thread, done, seconds) -> bool:
+    """Run a thread; stop it when its time is over, or at an interrupt.
+
+    We wait for `done`, because a thread whose `join` is interrupted looks
+    as if it had ended (Python before 3.13).
+    """
+    end = time.monotonic() + seconds
+    try:
+        thread.start()
+        while not done.is_set() and time.monotonic() < end:
+            done.wait(STEP)
+        return not done.is_set()
+    finally:
+        for _ in range(TRIES):
+            if not done.is_set():
+                _interrupt(thread)
+                done.wait(0.2)
+        thread.join(0.2)
 
 
 def _interrupt(thread):

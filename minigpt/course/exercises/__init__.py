@@ -42,6 +42,7 @@ class Exercise:
 class Question:
     """A question whose answer is a number or a choice.
 
+    `words` are those of the right choice, which count as its letter does;
     `wrong` maps answers to why they are wrong; `within` is the tolerance of
     a number, `why` is said when the answer is right.
     """
@@ -52,6 +53,7 @@ class Question:
     hints: tuple[str, str]
     wrong: Mapping[Any, str] = field(default_factory=dict)
     within: float = 0.0
+    words: tuple[str, ...] = ()
 
 
 class UnknownExercise(ValueError):

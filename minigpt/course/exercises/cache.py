@@ -419,5 +419,6 @@ EXERCISES = [
             "a": "a head is half as wide, but there are twice as many",
             "c": "there are twice as many heads, each half as wide",
         },
+        words=("the same", "same"),
     ),
 ]

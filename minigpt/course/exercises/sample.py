@@ -559,6 +559,7 @@ EXERCISES = [
             "b": "with one token left there is no chance left either",
             "c": "both break ties by the lowest id",
         },
+        words=("no",),
     ),
     Question(
         "sample.predict-min-p",
