@@ -35,7 +35,7 @@ SHIPPED = {  # a folder in ASSETS: the commands that make its files again
         "export-model runs/second_term minigpt/assets/second_term --int8",
     ),
     "world": (
-        "train --preset world --out runs/world",
+        "train --preset world --compile --threads 2 --out runs/world",
         "export-model runs/world minigpt/assets/world --int8",
     ),
 }

@@ -24,9 +24,9 @@ class Train:
     change."""
     overwrite: bool = False
     """Replace the run in --out."""
-    preset: Literal["none", "reference", "fast"] = "none"
-    """Start from other defaults: reference is the model that the course
-    ships, fast learns the most in a minute on a laptop."""
+    preset: Literal["none", "reference", "world", "fast"] = "none"
+    """Start from other defaults: reference and world are the models that the
+    course ships, fast learns the most in a minute on a laptop."""
 
     corpus: str = "sotu"
     """sotu, world, tinyshakespeare, or the path of a text file."""
@@ -119,6 +119,15 @@ PRESETS = {
         max_steps=15_000, batch_size=12, micro_batch_size=12,
         lr=2.5e-3, min_lr=2e-5, warmup_steps=300, weight_decay=0.2,
         bf16=True, seed=1, eval_every=750, save_every=250, probes=10,
+    ),
+    "world": Train(
+        preset="world", corpus="world", vocab_size=1536, bias=False,
+        block_size=192, n_layer=6, n_head=5, n_embd=160,
+        norm="rms", position="rope", mlp="relu2", qk_norm=True,
+        max_steps=3_000, batch_size=32, micro_batch_size=32,
+        optimizer="muon", lr=6e-3, min_lr=0.0, warmup_steps=60,
+        decay="linear", weight_decay=0.1, bf16=True, seed=1,
+        eval_every=250, save_every=125, probes=10,
     ),
     "fast": Train(
         preset="fast", tokenizer="char", bias=False,
