@@ -157,6 +157,12 @@ def prepare(folder: Path, options) -> None:
         file.write(json.dumps(facts, indent=1).encode())
 
 
+def stored_ids(path: Path):
+    """The tokens in a run's file. Raises ValueError, naming it, for another."""
+    with naming(path):
+        return open_tokens(path)
+
+
 def read_facts(folder: Path) -> dict:
     """Corpus, and tokens and characters of each part.
 
@@ -179,8 +185,7 @@ def held_out(folder: Path, tokenizer, part: str = "val") -> HeldOut:
     facts = read_facts(folder)
     path = folder / "val.npy"
     if part == "val" and path.exists():
-        with naming(path):
-            ids = torch.from_numpy(open_tokens(path).astype("int64"))
+        ids = torch.from_numpy(stored_ids(path).astype("int64"))
         return HeldOut(ids, facts["val"]["characters"])
     documents = texts(facts["corpus"], part)
     ids = torch.tensor(encode(tokenizer, documents))

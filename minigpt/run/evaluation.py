@@ -60,8 +60,8 @@ def measure(options: Eval) -> Score:
     """
     check(options)
     device = use_machine(options)
+    model, tokenizer = load_model(options.model, weights=options.weights)
     folder, part = find_folder(options.model), options.part
-    model, tokenizer = load_model(folder, weights=options.weights)
     with made_again(folder):
         if not (folder / "data.json").exists():
             raise ValueError(

@@ -73,16 +73,21 @@ def find_folder(name: str | Path) -> Path:
     Raises ValueError where there is neither.
     """
     folder = Path(name)
-    if folder.is_dir():
+    if folder.is_dir() or is_shipped(folder):
         return folder
     if folder == Path("gpt2"):
         return fetch_gpt2()
-    if str(folder) in SHIPPED:
+    if is_shipped(ASSETS / folder):
         return ASSETS / folder
     raise ValueError(
         f"there is no model {str(folder)!r}: expected {', '.join(SHIPPED)}, "
         "gpt2, or the folder of a run or of an exported model"
     )
+
+
+def is_shipped(folder: Path) -> bool:
+    """Does a folder hold a model that comes with the course, or should it?"""
+    return folder.parent == ASSETS and folder.name in SHIPPED
 
 
 @contextmanager
@@ -91,7 +96,7 @@ def made_again(folder: Path):
     try:
         yield
     except (ValueError, OSError) as error:
-        if folder.parent != ASSETS or folder.name not in SHIPPED:
+        if not is_shipped(folder):
             raise
         how = [f"`python -m minigpt {line}`" for line in SHIPPED[folder.name]]
         raise ValueError(

@@ -17,7 +17,6 @@ import torch
 from tqdm import tqdm
 
 from minigpt.bigram import bits_per_char, evaluate
-from minigpt.data import open_tokens
 from minigpt.files import atomic_write
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.run import checkpoint, corpus, probes
@@ -231,7 +230,7 @@ class Run:
         self.options, self.team, self.folder = options, team, options.out
         self.recipe = recipe_of(options, team.size)
         self.tokenizer = corpus.open_tokenizer(self.folder)
-        self.train_ids = open_tokens(self.folder / "train.npy")
+        self.train_ids = corpus.stored_ids(self.folder / "train.npy")
         self.held_out = corpus.held_out(self.folder, self.tokenizer)
         config = config_of(options, self.tokenizer.n_vocab)
         found = self.newest(config) if options.resume else None
