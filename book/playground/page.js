@@ -7,7 +7,7 @@ const PG_EXAMPLES = {
   presidents: ["Fellow-Citizens of the Senate and House of",
     "The state of the Union is", "We must not forget that the American"],
   world: ["Mia was in the kitchen.",
-    "Tom had a red ball. He put the ball under the tree and",
+    "Tom had a red ball. He gave the ball to Mia. The ball was in",
     "Anna had five apples. She gave two apples to Ben. Anna had"],
 };
 
@@ -133,8 +133,8 @@ function pgEditor({ onText, onWrite, onStop, onBack, onMine }) {
   const el = mgEl("div", {}, mgEl("label", { for: area.id,
     class: "mg-title" }, "Your text"), area,
   mgEl("div", { class: "mg-bar" }, Object.values(buttons)),
-  mgEl("p", { class: "mg-help" }, "Press Ctrl+Enter in the text to continue "
-    + "it, and Escape to stop. Or start with one of these:"), examples);
+  mgEl("p", { class: "mg-help" }, "Ctrl+Enter continues the text, Escape "
+    + "stops. Or start with one of these:"), examples);
   function offer(texts) {
     examples.replaceChildren(...texts.map((text) => pgButton(text, () => {
       area.value = text;
