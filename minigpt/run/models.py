@@ -70,17 +70,20 @@ def run_model(folder: Path, weights: str) -> GPT | None:
 def export_model(options: ExportModel) -> int:
     """`python -m minigpt export-model`: a run's best weights, ready to ship.
 
-    With them go the tokenizer, the log (thinned), the curve and the probes.
+    A run without best weights gives its last. With them go the tokenizer, the log (thinned), the curve and the probes.
     Raises ValueError where `source` is not a run, or `target` is one.
     """
     source, target = options.source, options.target
     best = source / "best.safetensors"
-    if not best.exists():
-        raise ValueError(f"{source} is not a run with best weights")
+    if best.exists():
+        model, facts = open_model(best)
+    else:
+        model, facts = run_model(source, "best"), {}
+    if model is None:
+        raise ValueError(f"{source} is not a run with weights")
     if (target / "options.json").exists():  # whose own log and weights matter
         raise ValueError(f"{target} is a run: choose another folder to write")
     target.mkdir(parents=True, exist_ok=True)
-    model, facts = open_model(best)
     lines = log.read(source / "log.jsonl")
     starts = [line for line in lines if line["kind"] == "start"]
     save_model(target / "model.safetensors", model, origin=starts, **facts)

@@ -79,7 +79,7 @@ class Train:
     """Learning rate at the end."""
     warmup_steps: int | None = None
     """Steps until the highest learning rate; None: a tenth of --max-steps, at
-    most 100."""
+    most 100 or what the preset has."""
     decay: Literal["cosine", "linear"] = "cosine"
     """The way down to --min-lr."""
     weight_decay: float = 0.1
@@ -231,10 +231,6 @@ def check(options) -> None:
         )
     if getattr(options, "seed", 0) >= 2**63:
         raise ValueError(f"--seed must be below 2**63, got {options.seed}")
-    if not 0 <= getattr(options, "dropout", 0) < 1:
-        raise ValueError(
-            f"--dropout must be 0 or more and below 1, got {options.dropout}"
-        )
     if not getattr(options, "grad_clip", 1) > 0:
         raise ValueError(
             f"--grad-clip must be above 0, got {options.grad_clip}"
