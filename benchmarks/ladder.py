@@ -191,8 +191,9 @@ STAGES = [
 def shipped(stage):
     """What the course's own model reaches on the same validation part."""
     model, _ = load_model()
-    found = measure(Eval(model=ASSETS, part="val", baselines=False))
-    log = read_log(ASSETS / "log.jsonl")
+    presidents = ASSETS / "presidents"
+    found = measure(Eval(model=presidents, part="val", baselines=False))
+    log = read_log(presidents / "log.jsonl")
     speeds = [x["tokens_per_second"] for x in log if x["kind"] == "step"]
     s = stage.settings
     tokens = s.steps * s.batch_size * s.block_size

@@ -48,7 +48,7 @@ ALONE = """(files) => new Promise((done, fail) => {
 class Options:
     """What is measured."""
 
-    model: Path = ROOT / "minigpt" / "assets"
+    model: Path = ROOT / "minigpt" / "assets" / "presidents"
     """A folder with model.safetensors and tokenizer.json."""
     least: float = 0.0
     """Fail below this many tokens per second, of the worker alone."""

@@ -7,30 +7,41 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+class FullDiskError(OSError):
+    """There is no room for a file."""
+
+
+@contextmanager
+def full_disk(path):
+    """Where the disk is full, the error names the file that did not fit."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FullDiskError(
+                f"the disk is full: there was no room for {path}"
+            ) from error
+        raise
+
+
 @contextmanager
 def atomic_write(path):
     """A binary file to write to; it replaces `path` only when all went well.
 
     The content goes into a temporary file beside `path`, reaches the disk,
     and is then renamed, so a crash leaves the old file as it was.
-    Raises OSError, naming the file, where the disk is full.
+    Raises FullDiskError, naming the file, where there is no room for it.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        rename(part, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(
-                f"the disk is full: {path} was not written; the file that was "
-                "there before, if any, is unchanged"
-            ) from error
-        raise
+        with full_disk(path):
+            with open(part, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            rename(part, path)
+            sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 

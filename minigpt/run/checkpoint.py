@@ -10,7 +10,8 @@ if it had never stopped.
 import hashlib
 import json
 import sys
-from dataclasses import asdict, fields
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -24,10 +25,50 @@ from minigpt.gpt import GPT, GPTConfig
 MODEL = "minigpt-model 1"  # weights
 TRAINING = "minigpt-training 1"  # weights, optimizer, and the place in a run
 BLANK = "0" * 64  # takes the digest's place while the digest is computed
+LARGEST = 8 << 20  # bytes of a JSON file; GPT-2's vocabulary takes one million
 
 
 class CheckpointError(ValueError):
-    """A file that is not, or no longer, a checkpoint of this course."""
+    """A file that is not, or no longer, one that this course wrote."""
+
+
+@contextmanager
+def naming(path: Path):
+    """Whatever is wrong with the content of a file is said with its name."""
+    try:
+        yield
+    except KeyError as error:
+        raise CheckpointError(f"{path} has no {error}") from error
+    except (ValueError, TypeError, AttributeError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be used: {error}") from error
+
+
+# --- JSON --------------------------------------------------------------------
+
+
+def parse_json(text: str) -> dict:
+    """A JSON object. Raises CheckpointError for anything else."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"it is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"expected a JSON object, got {found!r:.40}")
+    return found
+
+
+def read_json(path: Path) -> dict:
+    """The JSON object in a file, whose size is checked before it is read.
+
+    Raises CheckpointError, with the file's name, for anything else.
+    """
+    with naming(path):
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise CheckpointError(
+                f"it has {size:,} bytes, expected at most {LARGEST:,}"
+            )
+        return parse_json(path.read_text(encoding="utf-8"))
 
 
 # --- the file ----------------------------------------------------------------
@@ -87,6 +128,58 @@ def mark(digest: str) -> bytes:
     return f'"sha256": "{digest}"'.encode()
 
 
+# --- small weights -----------------------------------------------------------
+
+
+def quantize_rows(w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """w (rows, columns) -> int8 of the same shape, scale (rows,) in float16.
+
+    The largest number of each row becomes 127 or -127, so that rounding moves
+    no number by more than half the scale of its row.
+    """
+    scale = (w.abs().amax(1) / 127).half()  # (rows,)
+    steps = w / scale.float().clamp(min=2**-24)[:, None]  # zeros stay zeros
+    return steps.round().clamp(-127, 127).to(torch.int8), scale
+
+
+def dequantize_rows(q: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """q (rows, columns), scale (rows,) -> float32: undoes `quantize_rows`."""
+    return q.float() * scale.float()[:, None]
+
+
+def quantize(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Matrices as int8 and `NAME.scale`, everything else in float16."""
+    small = {name: t.half() for name, t in tensors.items() if t.dim() != 2}
+    for name, t in tensors.items():
+        if t.dim() == 2:
+            small[name], small[f"{name}.scale"] = quantize_rows(t)
+    return small
+
+
+def dequantize(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors, with each int8 matrix in float32 and its scale gone.
+
+    Raises CheckpointError for a scale that does not fit its matrix, and for
+    tensors that are no weights.
+    """
+    large = dict(tensors)
+    for name, t in tensors.items():
+        if t.dtype == torch.int8 and t.dim() == 2:
+            scale = large.pop(f"{name}.scale", torch.empty(0))
+            if (scale.dtype, scale.shape) != (torch.half, t.shape[:1]):
+                raise CheckpointError(
+                    f"{name} is int8, so {name}.scale must be float16 "
+                    f"({len(t)},), got {scale.dtype} {tuple(scale.shape)}"
+                )
+            large[name] = dequantize_rows(t, scale)
+        elif not t.is_floating_point():
+            raise CheckpointError(
+                f"{name} must be floating-point numbers or an int8 matrix, "
+                f"got {t.dtype} {tuple(t.shape)}"
+            )
+    return large
+
+
 # --- a model in it -----------------------------------------------------------
 
 
@@ -107,7 +200,7 @@ def read_config(text: str) -> GPTConfig:
     Raises CheckpointError for the fields of another version, and for values
     of which no model can be built.
     """
-    values = json.loads(text)
+    values = parse_json(text)
     strange = sorted({f.name for f in fields(GPTConfig)} ^ set(values))
     if strange:
         raise CheckpointError(
@@ -123,13 +216,27 @@ def read_config(text: str) -> GPTConfig:
 def shapes_of(config: GPTConfig) -> dict[str, torch.Size]:
     """{name: shape} of a configuration's weights, without their memory.
 
-    Raises CheckpointError where no such model can be built.
+    One block is built, and the others are like it. Raises CheckpointError
+    where no such model can be built, or where its context would take far more
+    memory than its weights.
     """
     try:
         with torch.device("meta"):
-            return {name: t.shape for name, t in weights(GPT(config)).items()}
+            model = GPT(replace(config, n_layer=1))
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise CheckpointError(f"cannot build {config}: {error}") from None
+    shapes = {name: t.shape for name, t in weights(model).items()}
+    for name in [name for name in shapes if name.startswith("blocks.0.")]:
+        for i in range(1, config.n_layer):
+            shapes[name.replace("0", str(i), 1)] = shapes[name]
+    n_weights = sum(shape.numel() for shape in shapes.values())
+    kept = config.n_layer * config.block_size * config.n_embd  # as in a cache
+    if kept > max(10 * n_weights, 2**20):
+        raise CheckpointError(
+            f"a block_size of {config.block_size:,} is too large for a model "
+            f"with {n_weights:,} weights"
+        )
+    return shapes
 
 
 def build(text: str, tensors: dict[str, torch.Tensor]) -> GPT:
@@ -138,7 +245,7 @@ def build(text: str, tensors: dict[str, torch.Tensor]) -> GPT:
     They are compared before any memory is taken, so a file that claims an
     enormous model costs nothing. Raises CheckpointError where they differ.
     """
-    config = read_config(text)
+    config, tensors = read_config(text), dequantize(tensors)
     if config.n_layer > len(tensors):
         raise CheckpointError(
             f"{len(tensors)} tensors cannot hold {config.n_layer} layers"
@@ -156,9 +263,17 @@ def build(text: str, tensors: dict[str, torch.Tensor]) -> GPT:
     return model
 
 
-def save_model(path: Path, model: GPT, *, dtype=torch.float16, **facts) -> None:
-    """Weights as `dtype`, with the configuration and `facts` (JSON)."""
-    tensors = {name: t.to(dtype) for name, t in weights(model).items()}
+def save_model(
+    path: Path, model: GPT, *, dtype=torch.float16, int8=False, **facts
+) -> None:
+    """Weights as `dtype`, with the configuration and `facts` (JSON).
+
+    With `int8`, matrices take one byte a number; see `quantize_rows`.
+    """
+    if int8:
+        tensors = quantize(weights(model))
+    else:
+        tensors = {name: t.to(dtype) for name, t in weights(model).items()}
     metadata = {
         "format": MODEL,
         "config": json.dumps(asdict(model.config)),
@@ -170,7 +285,9 @@ def save_model(path: Path, model: GPT, *, dtype=torch.float16, **facts) -> None:
 def open_model(path: Path) -> tuple[GPT, dict]:
     """The model of a file, in float32 and ready to use, and its facts."""
     tensors, metadata = read(path, MODEL)
-    return build(metadata["config"], tensors), json.loads(metadata["facts"])
+    with naming(path):
+        facts = parse_json(metadata["facts"])
+        return build(metadata["config"], tensors), facts
 
 
 # --- a run in it -------------------------------------------------------------
@@ -209,11 +326,12 @@ def open_training(path: Path) -> tuple[GPT, dict, dict]:
     """-> model, the optimizer's tensors, {"step", "best"}."""
     tensors, metadata = read(path, TRAINING)
     parts = {"model": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        kind, _, rest = name.partition(".")
-        parts[kind][rest] = tensor
-    model = build(metadata["config"], parts["model"])
-    place = {"step": int(metadata["step"]), "best": float(metadata["best"])}
+    with naming(path):
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            parts.setdefault(kind, {})[rest] = tensor
+        model = build(metadata["config"], parts["model"])
+        place = {"step": int(metadata["step"]), "best": float(metadata["best"])}
     return model, parts["optimizer"], place
 
 

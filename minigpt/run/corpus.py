@@ -17,7 +17,8 @@ from minigpt.data import (
     split_documents,
 )
 from minigpt.files import atomic_write
-from minigpt.tokenizer import BPETokenizer, CharTokenizer
+from minigpt.run.checkpoint import naming, read_json
+from minigpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
 
 END = "<|endoftext|>"  # before, between and after documents
 
@@ -85,6 +86,23 @@ def make_tokenizer(kind: str, corpus: str, vocab_size: int):
         ) from None
 
 
+def open_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer in a folder.
+
+    Raises ValueError, with the file's name, for one that could fail later.
+    """
+    path = folder / "tokenizer.json"
+    read_json(path)  # it is not too large
+    tokenizer = Tokenizer.load(path)
+    with naming(path):
+        tokenizer.decode(range(tokenizer.n_vocab))
+        if isinstance(tokenizer, BPETokenizer):
+            missing = {bytes([b]) for b in range(256)} - tokenizer.ranks.keys()
+            if missing:
+                raise ValueError(f"the single byte {min(missing)} is missing")
+    return tokenizer
+
+
 def encode(tokenizer, documents: list[str]) -> list[int]:
     """Documents -> ids, each after an end-of-text token, which ends all.
 
@@ -150,8 +168,17 @@ def digest(documents: list[str]) -> str:
 
 
 def read_facts(folder: Path) -> dict:
-    """Corpus, and tokens, characters and digest of each part."""
-    return json.loads((folder / "data.json").read_text(encoding="utf-8"))
+    """Corpus, and tokens, characters and digest of each part.
+
+    Raises ValueError, with the file's name, where they are missing.
+    """
+    path = folder / "data.json"
+    facts = read_json(path)
+    with naming(path):
+        corpus, n_chars = facts["corpus"], facts["val"]["characters"]
+        if not isinstance(corpus, str) or not n_chars > 0:
+            raise ValueError(f"{corpus!r} has {n_chars!r} characters")
+    return facts
 
 
 def same_texts(folder: Path, part: str) -> list[str]:
@@ -179,8 +206,10 @@ def held_out(folder: Path, tokenizer, part: str = "val") -> HeldOut:
 
     A run keeps its validation part; everything else is encoded again.
     """
-    if part == "val" and (folder / "val.npy").exists():
-        ids = torch.from_numpy(open_tokens(folder / "val.npy").astype("int64"))
+    path = folder / "val.npy"
+    if part == "val" and path.exists():
+        with naming(path):
+            ids = torch.from_numpy(open_tokens(path).astype("int64"))
         return HeldOut(ids, read_facts(folder)["val"]["characters"])
     documents = same_texts(folder, part)
     ids = torch.tensor(encode(tokenizer, documents))

@@ -9,7 +9,7 @@ import torch
 
 from minigpt.bigram import WittenBell, bits_per_char, evaluate
 from minigpt.run import corpus
-from minigpt.run.models import load_model
+from minigpt.run.models import find_folder, load_model, made_again
 from minigpt.run.options import Eval, check
 from minigpt.run.parallel import use_machine
 
@@ -62,12 +62,14 @@ def measure(options: Eval) -> Score:
     """
     check(options)
     device = use_machine(options)
-    folder, part = options.model, options.part
-    if not (folder / "data.json").exists():
-        raise ValueError(
-            f"there is no data.json in {folder}, which says what text a model "
-            "was trained on: give the folder of a run or of an exported model"
-        )
+    folder, part = find_folder(options.model), options.part
+    with made_again(folder):
+        if not (folder / "data.json").exists():
+            raise ValueError(
+                f"{folder} has no data.json, which says what the model was "
+                "trained on: give the folder of a run or of an exported model"
+            )
+        name = corpus.read_facts(folder)["corpus"]
     model, tokenizer = load_model(folder, weights=options.weights)
     block_size = model.config.block_size
     if options.stride > block_size:
@@ -77,7 +79,7 @@ def measure(options: Eval) -> Score:
         )
     text = corpus.held_out(folder, tokenizer, part)
     try:
-        counted = baselines(folder, part) if options.baselines else {}
+        counted = baselines(folder, name, part) if options.baselines else {}
     except ValueError as error:  # the text, which may be gone, is read again
         print(f"no counting baselines: {error}", file=sys.stderr)
         counted = {}
@@ -88,17 +90,16 @@ def measure(options: Eval) -> Score:
         stride=options.stride or None,
     )
     n = len(text.ids) - 1
-    return Score(str(folder), part, nats, n, text.n_chars, counted)
+    return Score(str(options.model), part, nats, n, text.n_chars, counted)
 
 
-def baselines(folder: Path, part: str) -> dict[str, float]:
+def baselines(folder: Path, name: str, part: str) -> dict[str, float]:
     """What counting characters reaches on the same text, in bits each.
 
     The longest n-grams are those of 7 characters, or of as many as fit into
     the held-out text and, packed, into 63 bits.
     """
     texts = [corpus.same_texts(folder, p) for p in ("train", part)]
-    name = corpus.read_facts(folder)["corpus"]
     tokenizer = corpus.make_tokenizer("char", name, 0)
     train, held_out = (
         torch.tensor(corpus.encode(tokenizer, documents)) for documents in texts

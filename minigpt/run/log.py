@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from minigpt.files import atomic_write
+from minigpt.files import atomic_write, full_disk
 
 
 class Log:
@@ -19,20 +19,24 @@ class Log:
         kept = [line for line in read(path) if line["step"] <= last]
         with atomic_write(path) as file:
             file.write(as_text(kept).encode())
+        self.path = path
         self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def add(self, kind: str, step: int, **values) -> None:
         """One line."""
-        self.file.write(as_text([{"kind": kind, "step": step, **values}]))
-        self.file.flush()
+        with full_disk(self.path):
+            self.file.write(as_text([{"kind": kind, "step": step, **values}]))
+            self.file.flush()
 
     def sync(self) -> None:
         """On the disk before a checkpoint that relies on it."""
-        os.fsync(self.file.fileno())
+        with full_disk(self.path):
+            os.fsync(self.file.fileno())
 
     def close(self) -> None:
         """No more lines."""
-        self.file.close()
+        with full_disk(self.path):
+            self.file.close()
 
 
 class NoLog:

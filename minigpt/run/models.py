@@ -1,46 +1,129 @@
 """Every way to a trained model, and the way to ship one."""
 
 import hashlib
-import json
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pooch
 from huggingface_hub import hf_hub_download
 
-from minigpt.files import atomic_write
+from minigpt.files import FullDiskError, atomic_write, full_disk
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.pretrained import config_to_json, load_gpt2
+from minigpt.pretrained import config_from_json, config_to_json, load_gpt2
 from minigpt.run import log, probes
-from minigpt.run.checkpoint import newest, open_model, save_model
+from minigpt.run.checkpoint import (
+    naming,
+    newest,
+    open_model,
+    read_json,
+    save_model,
+)
+from minigpt.run.corpus import open_tokenizer
 from minigpt.run.options import ASSETS, ExportModel
-from minigpt.tokenizer import Tokenizer, gpt2_bytes, gpt2_tokenizer
+from minigpt.tokenizer import gpt2_bytes, gpt2_tokenizer
+
+SHIPPED = {  # a folder in ASSETS: the commands that make its files again
+    "presidents": (
+        "train --preset reference --threads 1 --out runs/reference",
+        "export-model runs/reference minigpt/assets/presidents",
+    ),
+    "second_term": (
+        "train --preset second_term --compile --threads 2 "
+        "--out runs/second_term",
+        "export-model runs/second_term minigpt/assets/second_term --int8",
+    ),
+    "world": (
+        "train --preset world --out runs/world",
+        "export-model runs/world minigpt/assets/world --int8",
+    ),
+}
 
 
-def load_model(path: str | Path = ASSETS, *, weights: str = "best"):
+def load_model(
+    path: str | Path = ASSETS / "presidents", *, weights: str = "best"
+):
     """path -> a GPT (float32, CPU, ready to use) and its tokenizer.
 
     `path` is the folder of a run, of an exported model or of one in Hugging
-    Face's GPT-2 format; "gpt2" is GPT-2 small, downloaded once. By default
-    it is the model that the course ships. Of a run, `weights` takes the best
-    or the last; where no best is stored yet, it is the last, with a note.
+    Face's GPT-2 format, or a name: "presidents" (the default), "second_term"
+    and "world" come with the course, and "gpt2" is GPT-2 small, downloaded
+    once. Of a run, `weights` takes the best or the last; where no best is
+    stored yet, it is the last, with a note.
     Raises ValueError, with the way out, where there is no model.
     """
     if weights not in ("best", "last"):
         raise ValueError(f"weights must be best or last, got {weights!r}")
-    folder = Path(path)
-    if folder == Path("gpt2") and not folder.exists():
-        folder = fetch_gpt2()
-    if (folder / "config.json").exists():
-        return load_gpt2_folder(folder)
+    folder = find_folder(path)
+    if folder == gpt2_folder():
+        fetch_gpt2()
+    with made_again(folder):
+        if (folder / "config.json").exists():
+            model, tokenizer = load_gpt2_folder(folder)
+        else:
+            model, tokenizer = load_folder(folder, weights)
+        for name, p in model.named_parameters():
+            if not p.isfinite().all():
+                raise ValueError(f"{folder}: {name} holds NaN or infinity")
+    return model, tokenizer
+
+
+def find_folder(name: str | Path) -> Path:
+    """The folder of that name, or else the model that has it.
+
+    Raises ValueError where there is neither.
+    """
+    folder = Path(name)
+    if folder.is_dir() or is_shipped(folder):
+        return folder
+    if folder == Path("gpt2"):
+        return gpt2_folder()
+    if is_shipped(ASSETS / folder):
+        return ASSETS / folder
+    raise ValueError(
+        f"there is no model {str(folder)!r}: expected {', '.join(SHIPPED)}, "
+        "gpt2, or the folder of a run or of an exported model"
+    )
+
+
+def is_shipped(folder: Path) -> bool:
+    """Does a folder hold a model that comes with the course, or should it?"""
+    return folder.parent == ASSETS and folder.name in SHIPPED
+
+
+@contextmanager
+def made_again(folder: Path):
+    """An error about a file that the course ships says how to make it."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if not is_shipped(folder):
+            raise
+        how = [f"`python -m minigpt {line}`" for line in SHIPPED[folder.name]]
+        raise ValueError(
+            f"{error}. To make it again: {' and then '.join(how)}"
+        ) from error
+
+
+def load_folder(folder: Path, weights: str):
+    """-> model and tokenizer of a run or of an exported model.
+
+    Raises ValueError where there is none, or the two do not belong together.
+    """
     model = exported_model(folder) or run_model(folder, weights)
     if model is None:
         raise ValueError(
-            f"there is no trained model in {folder}; train one with `python "
-            "-m minigpt train --out runs/gpt` and give runs/gpt"
+            f"there is no model in {folder}: neither model.safetensors nor the "
+            "checkpoints of a run"
         )
-    return model, Tokenizer.load(folder / "tokenizer.json")
+    tokenizer, n_vocab = open_tokenizer(folder), model.config.vocab_size
+    if tokenizer.n_vocab != n_vocab:
+        raise ValueError(
+            f"{folder / 'tokenizer.json'} must have the {n_vocab:,} tokens of "
+            f"the model beside it, got {tokenizer.n_vocab:,}"
+        )
+    return model, tokenizer
 
 
 def exported_model(folder: Path) -> GPT | None:
@@ -86,7 +169,10 @@ def export_model(options: ExportModel) -> int:
     target.mkdir(parents=True, exist_ok=True)
     lines = log.read(source / "log.jsonl")
     starts = [line for line in lines if line["kind"] == "start"]
-    save_model(target / "model.safetensors", model, origin=starts, **facts)
+    save_model(
+        target / "model.safetensors", model, int8=options.int8,
+        origin=starts, **facts,
+    )  # fmt: skip
     copies = {
         name: (source / name).read_bytes()
         for name in ("tokenizer.json", "data.json", "curve.svg")
@@ -137,7 +223,10 @@ def fetch_gpt2() -> Path:
     if not gpt2_is_here():
         path.unlink(missing_ok=True)
         try:
-            hf_hub_download(**GPT2, local_dir=folder)
+            with full_disk(path):
+                hf_hub_download(**GPT2, local_dir=folder)
+        except FullDiskError:
+            raise
         except Exception as error:  # whatever the library raises for it
             url = (
                 "https://huggingface.co/{repo_id}/resolve/{revision}/{filename}"
@@ -167,6 +256,10 @@ def load_gpt2_folder(folder: Path):
     """
     tokenizer = gpt2_tokenizer()
     check_vocabulary(folder, tokenizer)
+    path = folder / "config.json"
+    read_json(path)
+    with naming(path):
+        config_from_json(path.read_text(encoding="utf-8"))
     model = load_gpt2(folder)
     if model.config.vocab_size != tokenizer.n_vocab:
         raise ValueError(
@@ -186,9 +279,10 @@ def check_vocabulary(folder: Path, tokenizer) -> None:
     path = next((folder / n for n in names if (folder / n).exists()), None)
     if path is None:
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if path.name == "tokenizer.json":
-        found = found.get("model", {}).get("vocab", {})
+    found = read_json(path)
+    with naming(path):
+        if path.name == "tokenizer.json":
+            found = dict(found["model"]["vocab"])
     letter = {byte[0]: c for c, byte in gpt2_bytes().items()}
     for token, rank in tokenizer.ranks.items():
         if found.get("".join(letter[b] for b in token)) != rank:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from datetime import date
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import torch
 from tqdm import tqdm
@@ -30,7 +31,6 @@ from minigpt.run.options import (
     flag,
 )
 from minigpt.run.parallel import Team, join_team, use_machine
-from minigpt.tokenizer import Tokenizer
 from minigpt.train import (
     Recipe,
     learning_rate,
@@ -42,6 +42,7 @@ from minigpt.train import (
 
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # PyTorch
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
+MOST_WEIGHTS = 2_000_000_000  # AdamW needs 16 bytes for each
 WRITTEN = (  # all that a run keeps in its folder
     "options.json", "tokenizer.json", "data.json", "train.npy", "val.npy",
     "log.jsonl", "curve.svg", "best.safetensors",
@@ -88,7 +89,14 @@ def settled(options: Train) -> Train:
         steps = min(most, options.max_steps // 10)
         options = replace(options, warmup_steps=steps)
     recipe_of(options)
-    checkpoint.shapes_of(config_of(options, options.vocab_size))
+    shapes = checkpoint.shapes_of(config_of(options, options.vocab_size))
+    n_weights = sum(shape.numel() for shape in shapes.values())
+    if n_weights > MOST_WEIGHTS:
+        raise ValueError(
+            f"expected a model with at most {MOST_WEIGHTS:,} weights, got "
+            f"{n_weights:,}: choose a smaller --n-embd, --n-layer or "
+            "--vocab-size"
+        )
     return options
 
 
@@ -120,7 +128,8 @@ def stored_options(folder: Path) -> Train:
     """
     if not is_run(folder):
         raise ValueError(f"there is no run to resume in {folder}")
-    values = read_options(folder)
+    path = Path(folder) / "options.json"
+    values = checkpoint.read_json(path)
     known = {f.name for f in fields(Train)}.difference(MACHINE)
     strange = sorted(known ^ set(values))
     if strange:
@@ -128,22 +137,30 @@ def stored_options(folder: Path) -> Train:
             "the run was begun by another version of minigpt: the options "
             f"{', '.join(strange)} are unknown to one of the two"
         )
+    for name, hint in get_type_hints(Train).items():
+        if name in values and not fits(values[name], hint):
+            raise ValueError(f"{path}: {name} cannot be {values[name]!r}")
     return Train(**values, out=Path(folder), resume=True)
 
 
-def read_options(folder: Path) -> dict:
-    """What options.json holds; nothing where it is not there or not JSON."""
-    try:
-        text = (Path(folder) / "options.json").read_text(encoding="utf-8")
-        values = json.loads(text)
-    except (FileNotFoundError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+def fits(value, hint) -> bool:
+    """Is a value of the type that an option has?"""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    return isinstance(value, int | float if hint is float else hint)
 
 
 def is_run(folder: Path) -> bool:
-    """Is the folder's options.json that of a run, of whatever version?"""
-    return {"corpus", "n_layer", "max_steps"} <= read_options(folder).keys()
+    """Does a folder hold a run, of whatever version?
+
+    Raises ValueError for an options.json that is not JSON.
+    """
+    path = Path(folder) / "options.json"
+    if not path.exists():
+        return False
+    return {"corpus", "n_layer", "max_steps"} <= checkpoint.read_json(
+        path
+    ).keys()
 
 
 def check_changes(stored: Train, options: Train) -> None:
@@ -254,39 +271,44 @@ class Run:
     def __init__(self, options: Train, team: Team, folder: Path):
         self.options, self.team, self.folder = options, team, folder
         self.recipe = recipe_of(options, team.size)
-        self.tokenizer = Tokenizer.load(self.folder / "tokenizer.json")
+        self.tokenizer = corpus.open_tokenizer(self.folder)
         self.held_out = corpus.held_out(self.folder, self.tokenizer)
+        config = config_of(options, self.tokenizer.n_vocab)
+        found = self.newest(config) if options.resume else None
         torch.manual_seed(options.seed)
-        self.model = GPT(config_of(options, self.tokenizer.n_vocab))
-        self.model.to(team.device)
+        self.model = GPT(config).to(team.device)
         self.optimizer = make_optimizer(self.model, self.recipe)
         self.step, self.best = 0, math.inf
-        if options.resume:
-            self.restore()
+        if found is not None:
+            self.restore(*found)
         self.wrapped = team.wrap(
             torch.compile(self.model) if options.compile else self.model
         )
 
-    def restore(self) -> None:
-        """Model, optimizer and step as the newest whole checkpoint has them.
+    def newest(self, config: GPTConfig):
+        """What the newest whole checkpoint holds; None before the first save.
 
         Raises ValueError where none can be used, it is another model's, or
         it is beyond --max-steps.
         """
         found = checkpoint.newest(self.folder)
         if found is None:
-            return  # stopped before the first save
-        model, tensors, place = found
-        if model.config != self.model.config:
+            return None
+        model, _, place = found
+        if model.config != config:
             raise ValueError(f"{self.folder} has checkpoints of another model")
+        if place["step"] > self.options.max_steps:
+            raise ValueError(
+                f"--max-steps must be at least {place['step']}, the steps that "
+                f"are done, got {self.options.max_steps}"
+            )
+        return found
+
+    def restore(self, model, tensors, place) -> None:
+        """Weights, optimizer and step as a checkpoint has them."""
         checkpoint.load_weights(self.model, checkpoint.weights(model))
         checkpoint.load_optimizer(self.optimizer, self.model, tensors)
         self.step, self.best = place["step"], place["best"]
-        if self.step > self.options.max_steps:
-            raise ValueError(
-                f"--max-steps must be at least {self.step}, the steps that "
-                f"are done, got {self.options.max_steps}"
-            )
 
     def train(self) -> int:
         """All steps that are left; the exit code of the command."""

@@ -41,7 +41,7 @@ edition take from them:
 .. autofunction:: minigpt.course.check.hint(id, number=1)
 .. autofunction:: minigpt.course.check.solution(id)
 .. autofunction:: minigpt.course.check.use_reference(id)
-.. autofunction:: minigpt.run.models.load_model(path=ASSETS)
+.. autofunction:: minigpt.run.models.load_model(path=ASSETS / "presidents")
 .. autofunction:: minigpt.viz.show
 .. autofunction:: minigpt.viz.ladder
 {widgets}

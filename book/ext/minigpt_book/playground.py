@@ -21,7 +21,7 @@ from .policy import META
 BOOK = Path(__file__).parents[2]
 HERE = BOOK / "playground"
 PACKAGE = Path(__file__).parents[3] / "minigpt"
-VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets"
+VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets" / "presidents"
 FOLDER = "_static/playground"
 FILES = ("tokenizer.json", "model.safetensors")
 PARTS = {
