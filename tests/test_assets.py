@@ -101,7 +101,7 @@ def test_the_last_point_is_the_shipped_model(folder, name):
     for layer, weights in enumerate(record):
         found = last[layer][:, : len(rows)]
         torch.testing.assert_close(
-            found, weights[0][:, rows, columns], atol=0.02, rtol=0.02
+            found, weights[0][:, rows, columns], atol=0.05, rtol=0
         )
 
 

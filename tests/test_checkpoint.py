@@ -7,7 +7,9 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -280,8 +282,166 @@ def test_a_good_configuration_with_a_seal_opens(tmp_path):
     assert checkpoint.open_model(tmp_path / "m")[0].config == SMALL
 
 
+@pytest.mark.parametrize("position", ["sinusoidal", "rope", "alibi", "none"])
+def test_a_context_that_would_fill_the_memory_is_refused(tmp_path, position):
+    """Nothing in the file has the size of such a context."""
+    model = GPT(replace(SMALL, position=position))
+    seal_with(tmp_path / "m", model, block_size=5_000_000)
+    with pytest.raises(CheckpointError, match="block_size"):
+        checkpoint.open_model(tmp_path / "m")
+
+
+def test_empty_tensors_do_not_make_layers(tmp_path):
+    """Thousands of layers are refused without building one after another."""
+    config = replace(SMALL, n_layer=3000)
+    empty = {name: torch.empty(0) for name in checkpoint.shapes_of(config)}
+    metadata = {"config": json.dumps(vars(config)), "facts": "{}"}
+    write(tmp_path / "m", empty, {"format": checkpoint.MODEL, **metadata})
+    begin = time.perf_counter()
+    with pytest.raises(CheckpointError):
+        checkpoint.open_model(tmp_path / "m")
+    assert time.perf_counter() - begin < 10
+
+
+@pytest.mark.parametrize("position", ["learned", "rope"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_shapes_are_those_of_the_whole_model(position, tied):
+    config = replace(SMALL, n_layer=11, position=position, tied=tied)
+    built = {n: p.shape for n, p in GPT(config).named_parameters()}
+    assert checkpoint.shapes_of(config) == built
+
+
+@pytest.mark.parametrize("key", ["config", "facts"])
+@pytest.mark.parametrize("text", [None, "null", "[1]", "3", "", "[" * 10**5])
+def test_metadata_that_is_no_object_is_refused(tmp_path, key, text):
+    path = tmp_path / "m"
+    model = GPT(SMALL)
+    metadata = {"config": json.dumps(vars(SMALL)), "facts": "{}", key: text}
+    metadata = {k: v for k, v in metadata.items() if v is not None}
+    weights = checkpoint.weights(model)
+    write(path, weights, {"format": checkpoint.MODEL, **metadata})
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.open_model(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("changes", [{"step": "x"}, {"best": None}])
+def test_a_checkpoint_without_its_place_is_refused(tmp_path, changes):
+    path = tmp_path / "m"
+    place = {"config": json.dumps(vars(SMALL)), "step": "3", "best": "0.5"}
+    model = {f"model.{n}": p for n, p in GPT(SMALL).named_parameters()}
+    for metadata in (place, place | changes):
+        metadata = {k: v for k, v in metadata.items() if v is not None}
+        write(path, model, {"format": checkpoint.TRAINING, **metadata})
+        if metadata == place:
+            assert checkpoint.open_training(path)[2] == {"step": 3, "best": 0.5}
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.open_training(path)
+    assert str(path) in str(error.value)
+
+
 def test_checking_costs_no_memory():
     """The shapes of 175 billion parameters, without the parameters."""
     config = GPTConfig(n_layer=96, n_head=96, n_embd=12288)
     shapes = checkpoint.shapes_of(config)
     assert sum(shape.numel() for shape in shapes.values()) > 170e9
+
+
+# --- int8 --------------------------------------------------------------------
+
+
+def test_quantized_rows_are_off_by_half_a_scale_at_most():
+    torch.manual_seed(0)
+    w = torch.randn(50, 33) * torch.logspace(-2, 3, 50)[:, None]
+    q, scale = checkpoint.quantize_rows(w)
+    assert (q.dtype, q.shape) == (torch.int8, w.shape)
+    assert (scale.dtype, scale.shape) == (torch.float16, (50,))
+    largest = w.abs().amax(1)
+    torch.testing.assert_close(scale.float(), largest / 127, atol=0, rtol=1e-3)
+    assert (q.abs().amax(1) == 127).all()
+    error = (checkpoint.dequantize_rows(q, scale) - w).abs()
+    assert (error <= scale.float()[:, None] * 0.5001).all()
+
+
+def test_whole_numbers_up_to_127_survive_quantization_exactly():
+    w = torch.arange(-127.0, 128.0).repeat(4, 1)
+    w = w * torch.tensor([1.0, 0.5, 2.0**-6, 64.0])[:, None]
+    assert torch.equal(
+        checkpoint.dequantize_rows(*checkpoint.quantize_rows(w)), w
+    )
+
+
+def test_rows_of_zeros_and_of_tiny_numbers_stay_near_zero():
+    w = torch.zeros(3, 4)
+    w[1], w[2, 0] = 1e-9, 1e-5
+    again = checkpoint.dequantize_rows(*checkpoint.quantize_rows(w))
+    assert torch.equal(again[:2], torch.zeros(2, 4))
+    assert (again - w).abs().max() < 1e-5 and again.isfinite().all()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_model_in_int8_has_a_scale_for_each_row_of_each_matrix(
+    tmp_path, tied
+):
+    path = tmp_path / "m"
+    model = GPT(replace(SMALL, tied=tied)).eval()
+    checkpoint.save_model(path, model, int8=True, step=3)
+    stored, _ = read(path, checkpoint.MODEL)
+    expected = {}
+    for name, p in model.named_parameters():
+        kind = torch.int8 if p.dim() == 2 else torch.float16
+        expected[name] = kind, p.shape
+        if p.dim() == 2:
+            expected[f"{name}.scale"] = torch.float16, p.shape[:1]
+    assert {n: (t.dtype, t.shape) for n, t in stored.items()} == expected
+    assert ("head.weight" in stored) != tied
+    again, facts = checkpoint.open_model(path)
+    assert facts == {"step": 3} and again.config == model.config
+    assert (again.head.weight is again.token.weight) == tied
+    for name, p in model.named_parameters():
+        q = again.get_parameter(name)
+        limit = p.abs().amax(-1, keepdim=True) / 253
+        if p.dim() == 1:
+            limit = p.abs() / 2048
+        assert q.dtype == torch.float32 and ((p - q).abs() <= limit).all()
+
+
+def test_a_model_opened_from_int8_is_saved_as_the_same_bytes(tmp_path):
+    """Nothing is lost a second time."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    checkpoint.save_model(first, GPT(SMALL), int8=True)
+    checkpoint.save_model(second, checkpoint.open_model(first)[0], int8=True)
+    assert first.read_bytes() == second.read_bytes()
+
+
+W, S = "token.weight", "token.weight.scale"  # (11, 8) and (11,)
+MISFITS = {
+    "no scale": {S: None},
+    "a scale of another length": {S: torch.ones(10).half()},
+    "a scale for each number": {S: torch.ones(11, 8).half()},
+    "a scale in float32": {S: torch.ones(11)},
+    "a scale in int8": {S: torch.ones(11).char()},
+    "a scale without a matrix": {"norm.weight.scale": torch.ones(8).half()},
+    "a scale beside float16": {W: torch.ones(11, 8).half()},
+    "a vector in int8": {
+        "norm.weight": torch.ones(8).char(),
+        "norm.weight.scale": torch.ones(8).half(),
+    },
+    "a matrix in int16": {W: torch.ones(11, 8).short()},
+    "a matrix of booleans": {W: torch.ones(11, 8).bool()},
+    "another shape": {W: torch.ones(11, 9).char()},
+}
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_int8_that_does_not_fit_is_refused(tmp_path, case):
+    path = tmp_path / "m"
+    changed = checkpoint.quantize(checkpoint.weights(GPT(SMALL)))
+    changed |= MISFITS[case]
+    changed = {name: t for name, t in changed.items() if t is not None}
+    metadata = {"config": json.dumps(vars(SMALL)), "facts": "{}"}
+    write(path, changed, {"format": checkpoint.MODEL, **metadata})
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.open_model(path)
+    named = next(iter(MISFITS[case]))
+    assert str(path) in str(error.value) and named in str(error.value)

@@ -1,9 +1,12 @@
 """`python -m minigpt generate`: the same text, streamed, or a clear error."""
 
 import io
+import json
+import math
 import os
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import fields, replace
 
 import pytest
@@ -11,6 +14,7 @@ import torch
 
 from minigpt.__main__ import main
 from minigpt.gpt import GPT, GPTConfig
+from minigpt.pretrained import save_gpt2
 from minigpt.run import generation
 from minigpt.run.checkpoint import open_model, save_model
 from minigpt.run.corpus import END
@@ -156,6 +160,102 @@ def test_a_character_that_the_model_does_not_know(tmp_path, capsys):
     assert "no token for '!' at position 3" in capsys.readouterr().err
     o = Generate("cab", model=tmp_path, tokens=5)
     assert len(written(o, capsys)[0]) == 5
+
+
+def other_tokenizer(**changes):
+    """A tokenizer file, as bytes, of the model's 266 tokens but for changes."""
+    tokens = [chr(b) for b in range(256)] + [f"t{i}" for i in range(9)]
+    fields = {"kind": "BPETokenizer", "version": 1, "tokens": tokens}
+    return json.dumps(fields | {"special_tokens": [END]} | changes).encode()
+
+
+CHARACTERS = {"kind": "CharTokenizer"}
+STRANGE = {
+    "fewer tokens": other_tokenizer(special_tokens=[]),
+    "more tokens": other_tokenizer(special_tokens=[END, "<|more|>"]),
+    "no text": other_tokenizer(**CHARACTERS, tokens=list(range(266))),
+    "without a byte": other_tokenizer(tokens=[f"t{i}" for i in range(265)]),
+    "null": b"null",
+    "a list": b"[1, 2]",
+    "deep": b"[" * 10**5,
+    "not UTF-8": b"\xff",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_strange_tokenizer_is_named_before_anything_is_written(
+    case, folder, tmp_path, capsys
+):
+    model = (folder / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(model)
+    words = ["generate", "the cat", "--tokens", "3", "--model", str(tmp_path)]
+    (tmp_path / "tokenizer.json").write_bytes(other_tokenizer())
+    assert main(words) == 0
+    capsys.readouterr()
+    (tmp_path / "tokenizer.json").write_bytes(STRANGE[case])
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+    assert str(tmp_path / "tokenizer.json") in err
+
+
+def test_a_tokenizer_too_large_for_any_model_is_never_parsed(
+    folder, tmp_path, capsys
+):
+    """Its ten million merges would take gigabytes of memory."""
+    model = (folder / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(model)
+    tokens = [str(i) for i in range(2_000_000)]
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(other_tokenizer(tokens=tokens))
+    del tokens
+    tracemalloc.start()
+    assert main(["generate", "x", "--model", str(tmp_path)]) == 2
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert str(path) in capsys.readouterr().err and peak < 30 << 20
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["token.weight", "blocks.1.norm2.bias"])
+def test_weights_that_are_no_numbers_are_said(
+    number, name, folder, tmp_path, capsys
+):
+    tokenizer = (folder / "tokenizer.json").read_bytes()
+    (tmp_path / "tokenizer.json").write_bytes(tokenizer)
+    model = some_model(CONFIG)
+    with torch.no_grad():
+        model.get_parameter(name)[-1] = number
+    for int8 in (False, True):
+        save_model(tmp_path / "model.safetensors", model, int8=int8)
+        assert main(["generate", "the", "--model", str(tmp_path)]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and str(tmp_path) in err and name in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", "null"),
+        ("config.json", "[]"),
+        ("config.json", "7"),
+        ("config.json", '{"n_embd": null}'),
+        ("vocab.json", "[]"),
+        ("vocab.json", "null"),
+        ("tokenizer.json", '{"model": [1]}'),
+    ],
+)
+def test_a_damaged_folder_in_gpt2s_format_is_named(
+    name, content, tmp_path, capsys
+):
+    config = replace(CONFIG, mlp="gelu_tanh")
+    save_gpt2(some_model(config), tmp_path)
+    (tmp_path / name).write_text(content)
+    assert main(["generate", "x", "--model", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert str(tmp_path / name) in err
 
 
 def test_help_names_every_option():

@@ -1,5 +1,6 @@
 """`python -m minigpt train`: exact, resumable, and clear when refused."""
 
+import json
 import math
 import os
 import random
@@ -771,6 +772,78 @@ def test_resuming_as_another_run_is_an_error(tiny, capsys):
         stored_options(tiny.out)
 
 
+DAMAGE = {  # of a run: a file, and what is in it now
+    "not JSON": ("options.json", lambda values: "{"),
+    "a list": ("options.json", lambda values: "[]"),
+    "null": ("options.json", lambda values: "null"),
+    "a word for a number": (
+        "options.json", lambda v: json.dumps(v | {"max_steps": "many"})
+    ),
+    "a number for a name": (
+        "options.json", lambda v: json.dumps(v | {"position": 3})
+    ),
+    "a billion layers": (
+        "options.json", lambda v: json.dumps(v | {"n_layer": 10**9})
+    ),
+    "a million channels": (
+        "options.json", lambda v: json.dumps(v | {"n_embd": 10**6})
+    ),
+    "another model": ("options.json", lambda v: json.dumps(v | {"n_embd": 8})),
+    "data, not JSON": ("data.json", lambda values: '{"corpus"'),
+    "data, a number": ("data.json", lambda values: "3"),
+    "no corpus": (
+        "data.json", lambda v: json.dumps({"val": v["val"]})
+    ),
+    "no characters": ("data.json", lambda v: json.dumps(v | {"val": {}})),
+    "a word of characters": (
+        "data.json", lambda v: json.dumps(v | {"val": {"characters": "x"}})
+    ),
+    "no tokenizer": ("tokenizer.json", lambda values: "null"),
+    "no tokens": ("val.npy", lambda values: ""),
+    "text for tokens": ("train.npy", lambda values: "It was the best of times"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_run_is_one_line_and_stays_as_it_is(case, tiny, capsys):
+    train_gpt(tiny)
+    name, change = DAMAGE[case]
+    path = tiny.out / name
+    values = json.loads(path.read_text()) if path.suffix == ".json" else None
+    path.write_text(change(values))
+    before = path.read_bytes()
+    capsys.readouterr()
+    words = ["train", "--out", str(tiny.out), "--max-steps", "20"]
+    assert main([*words, "--resume"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: ")
+    assert str(tiny.out) in line or "--n-" in line or "weights" in line
+    assert path.read_bytes() == before or name == "options.json"
+    if name not in ("options.json", "train.npy"):
+        assert main(["eval", str(tiny.out), "--no-baselines"]) == 2
+        assert str(path) in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", ["--n-layer 1000000000", "--n-embd 1000000"])
+def test_a_model_that_no_memory_holds_is_refused(words, tiny, capsys):
+    assert main(["train", *arguments(tiny), *words.split()]) == 2
+    assert words.split()[0] in capsys.readouterr().err.splitlines()[-1]
+    assert names(tiny.out.parent) == set()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_log_that_does_not_fit_on_the_disk_is_named(tmp_path):
+    path = tmp_path / "log.jsonl"
+    kept = log.Log(path, last=-1)
+    kept.file.close()
+    kept.file = open("/dev/full", "a")  # noqa: SIM115
+    with pytest.raises(OSError, match="disk is full") as error:
+        kept.add("step", 1, loss=0.5)
+    assert str(path) in str(error.value)
+    with pytest.raises(OSError, match="disk is full"):
+        kept.close()
+
+
 # --- probes, export ----------------------------------------------------------
 
 
@@ -817,6 +890,19 @@ def test_an_exported_model_is_small_and_whole(tiny, tmp_path):
         measure(Eval(folder, baselines=False)) for folder in (out, tiny.out)
     )
     assert a.nats == pytest.approx(b.nats, abs=1e-3) and a.tokens == b.tokens
+
+
+def test_an_export_in_int8_takes_half_the_bytes(tiny, tmp_path, capsys):
+    train_gpt(replace(tiny, n_embd=64))
+    large, small = tmp_path / "large", tmp_path / "small"
+    assert main(["export-model", str(tiny.out), str(large)]) == 0
+    assert main(["export-model", str(tiny.out), str(small), "--int8"]) == 0
+    sizes = [(x / "model.safetensors").stat().st_size for x in (large, small)]
+    model = load_model(small)[0]
+    n_weights = sum(p.numel() for p in model.parameters())
+    assert 0.8 * n_weights < sizes[0] - sizes[1] < n_weights
+    a, b = (measure(Eval(folder, baselines=False)) for folder in (large, small))
+    assert a.nats == pytest.approx(b.nats, abs=5e-3) and a.tokens == b.tokens
 
 
 def test_a_thinned_log_keeps_measurements_and_means():

@@ -167,6 +167,12 @@ def digest(documents: list[str]) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
+def stored_ids(path: Path):
+    """The tokens in a run's file. Raises ValueError, naming it, for another."""
+    with naming(path):
+        return open_tokens(path)
+
+
 def read_facts(folder: Path) -> dict:
     """Corpus, and tokens, characters and digest of each part.
 
@@ -208,8 +214,7 @@ def held_out(folder: Path, tokenizer, part: str = "val") -> HeldOut:
     """
     path = folder / "val.npy"
     if part == "val" and path.exists():
-        with naming(path):
-            ids = torch.from_numpy(open_tokens(path).astype("int64"))
+        ids = torch.from_numpy(stored_ids(path).astype("int64"))
         return HeldOut(ids, read_facts(folder)["val"]["characters"])
     documents = same_texts(folder, part)
     ids = torch.tensor(encode(tokenizer, documents))

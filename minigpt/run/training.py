@@ -16,7 +16,6 @@ import torch
 from tqdm import tqdm
 
 from minigpt.bigram import bits_per_char, evaluate
-from minigpt.data import open_tokens
 from minigpt.files import atomic_write
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.run import checkpoint, corpus, probes
@@ -313,7 +312,7 @@ class Run:
     def train(self) -> int:
         """All steps that are left; the exit code of the command."""
         o = self.options
-        self.train_ids = open_tokens(self.folder / "train.npy")
+        self.train_ids = corpus.stored_ids(self.folder / "train.npy")
         self.log = self.open_log()
         bar = tqdm(
             total=o.max_steps, initial=self.step, unit="step",
