@@ -1,6 +1,7 @@
 """The command line: `python -m minigpt --help`, or `minigpt --help`."""
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -76,7 +77,8 @@ def defaults(command: Train) -> Train:
     """What holds for options that are not given: those of run or preset."""
     if command.resume:
         return function("training.stored_options")(command.out)
-    return PRESETS[command.preset]
+    # without a warmup, so that one that is typed can be told from the usual
+    return replace(PRESETS[command.preset], warmup_steps=None)
 
 
 def function(name: str):

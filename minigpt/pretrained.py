@@ -136,12 +136,35 @@ def config_from_shapes(shapes, n_head):
     return GPTConfig(*sizes, mlp="gelu_tanh")
 
 
+def weights_file(path):
+    """A folder, or one file -> the safetensors file that holds the weights.
+
+    Raises ValueError, with the way out, for weights in another form.
+    """
+    path = Path(path)
+    file = path / "model.safetensors" if path.is_dir() else path
+    others = [*path.glob("*.bin"), *path.glob("*.index.json")]
+    if file.suffix == ".bin" or (others and not file.exists()):
+        raise ValueError(
+            f"{path} must hold one safetensors file; to write one: "
+            "GPT2LMHeadModel.from_pretrained(old)"
+            '.save_pretrained(new, max_shard_size="100GB")'
+        )
+    with open(file, "rb") as f:
+        is_pointer = f.read(20) == b"version https://git-"
+    if is_pointer:
+        raise ValueError(
+            f"{file} stands in for the weights until you call `git lfs pull`"
+        )
+    return file
+
+
 def load_gpt2(path, n_head=None):
     """A folder, or one safetensors file, in GPT-2's format -> GPT.
 
     Without a config.json, `n_head` is needed. Raises ValueError for a misfit.
     """
-    file = Path(path, "model.safetensors" if Path(path).is_dir() else "")
+    file = weights_file(path)
     described = file.with_name("config.json")
     try:
         with safe_open(file, "pt") as f:

@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 
 from minigpt import files
+from minigpt.finetune import add_lora, merge_lora
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.modern import Together
 from minigpt.run import checkpoint
@@ -214,6 +215,20 @@ def test_a_model_comes_back_exactly(tmp_path):
     assert torch.equal(model.eval()(idx), again(idx))
     assert facts == {"step": 3} and again.config == SMALL
     assert again.head.weight is again.token.weight, "still tied"
+
+
+def test_a_model_with_lora_is_saved_once_it_is_merged(tmp_path):
+    model, path = GPT(SMALL).eval(), tmp_path / "model.safetensors"
+    add_lora(model, 2)
+    model.blocks[0].attention.qkv.B.data.normal_()
+    with pytest.raises(ValueError, match="merge_lora"):
+        checkpoint.save_model(path, model)
+    assert not path.exists()
+    idx = torch.randint(11, (2, 8))
+    expected = model(idx)
+    merge_lora(model)
+    checkpoint.save_model(path, model, dtype=torch.float32)
+    torch.testing.assert_close(checkpoint.open_model(path)[0](idx), expected)
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])

@@ -149,6 +149,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_by_all(tiny):
     ended = torchrun("-m", "minigpt", "train", *arguments(odd))
     assert ended.returncode != 0
     assert "--batch-size 7" in ended.stderr
+    assert not odd.out.exists(), "the corrected command can use the folder"
 
 
 def test_alone_there_is_nothing_to_talk_about():

@@ -448,6 +448,49 @@ def test_what_is_no_safetensors_file_is_refused(folder, content):
         load_gpt2(folder)
 
 
+def as_bin(folder):
+    torch.save(
+        load_file(folder / "model.safetensors"), folder / "pytorch_model.bin"
+    )
+
+
+def in_parts(folder):
+    theirs = GPT2LMHeadModel.from_pretrained(folder)
+    theirs.save_pretrained(folder, max_shard_size="20KB")
+
+
+@pytest.mark.parametrize("another_form", [as_bin, in_parts])
+def test_weights_in_another_form_are_refused_with_the_way_out(
+    another_form, folder, capsys
+):
+    another_form(folder)
+    (folder / "model.safetensors").unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="one safetensors file") as refused:
+        load_gpt2(folder)
+    assert main(["generate", "Hi", "--model", str(folder)]) == 2
+    assert str(refused.value) in capsys.readouterr().err
+    # what the message says to call
+    way_out = str(refused.value).partition("to write one: ")[2]
+    new = folder / "new"
+    names = {"GPT2LMHeadModel": GPT2LMHeadModel, "old": folder, "new": new}
+    eval(way_out, names)
+    theirs = GPT2LMHeadModel.from_pretrained(folder).eval()
+    idx = torch.arange(9)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(
+            load_gpt2(new)(idx), theirs(idx).logits, atol=1e-4, rtol=0
+        )
+
+
+def test_a_git_lfs_pointer_is_refused_with_the_way_out(folder):
+    (folder / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\n"
+        f"oid sha256:{'0' * 64}\nsize 548105171\n"
+    )
+    with pytest.raises(ValueError, match=r"model.safetensors .*git lfs pull"):
+        load_gpt2(folder)
+
+
 def test_a_file_cut_short_is_refused(folder):
     file = folder / "model.safetensors"
     whole = file.read_bytes()

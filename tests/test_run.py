@@ -16,7 +16,7 @@ import torch
 from minigpt.__main__ import defaults, main, parse
 from minigpt.bigram import WittenBell, evaluate
 from minigpt.gpt import GPTConfig
-from minigpt.run import corpus, log, probes, training
+from minigpt.run import corpus, evaluation, log, probes, training
 from minigpt.run.checkpoint import CheckpointError, open_training
 from minigpt.run.evaluation import measure
 from minigpt.run.models import export_model, load_model
@@ -125,7 +125,8 @@ def on_the_command_line(*words):
 
 def test_a_preset_yields_to_what_is_typed():
     for name, preset in PRESETS.items():
-        assert on_the_command_line("--preset", name) == preset
+        typed = on_the_command_line("--preset", name)
+        assert training.settled(typed) == training.settled(preset)
     words = "--preset", "reference", "--no-bf16", "--max-steps", "2000"
     options = on_the_command_line(*words)  # both are what Train has anyway
     assert (options.bf16, options.max_steps, options.n_embd) == (
@@ -144,13 +145,20 @@ def test_a_preset_makes_a_model_and_a_recipe():
     assert (fast.position, fast.mlp, fast.qk_norm) == ("rope", "relu2", True)
 
 
-def test_warmup_fits_a_short_run():
-    for given, warmup in ((12, 1), (400, 40), (5000, 100)):
-        options = training.settled(Train(max_steps=given))
-        assert options.warmup_steps == warmup
-    fast = PRESETS["fast"]
-    assert training.settled(fast).warmup_steps == fast.warmup_steps
-    assert training.settled(replace(fast, max_steps=30)).warmup_steps == 3
+def test_warmup_fits_a_short_run_unless_it_is_typed():
+    for words, warmup in (
+        ("--max-steps 12", 1),
+        ("--max-steps 400", 40),
+        ("--max-steps 5000", 100),
+        ("--max-steps 400 --warmup-steps 100", 100),
+        ("--preset reference", 300),
+        ("--preset reference --max-steps 1000", 100),
+        ("--preset reference --max-steps 1000 --warmup-steps 300", 300),
+        ("--preset fast --max-steps 30", 3),
+        ("--preset fast --max-steps 30 --warmup-steps 10", 10),
+    ):
+        options = training.settled(on_the_command_line(*words.split()))
+        assert options.warmup_steps == warmup, words
 
 
 # --- a whole run -------------------------------------------------------------
@@ -244,7 +252,33 @@ def test_held_out_text_is_the_runs_own(tiny, text, tmp_path):
     before = measure(Eval(tiny.out, baselines=False))
     own.unlink()
     assert measure(Eval(tiny.out, baselines=False)) == before
-    assert main(["eval", str(tiny.out)]) == 2, "nothing to count"
+
+
+@pytest.mark.parametrize("change", ["it grew", "it is gone", "another place"])
+def test_a_text_that_changed_is_not_measured(
+    change, tiny, text, tmp_path, monkeypatch, capsys
+):
+    """A run's own tokens still are; there is no text to count in, though."""
+    monkeypatch.chdir(tmp_path)
+    own, shipped = tmp_path / "own.txt", tmp_path / "shipped"
+    own.write_text(text.read_text())
+    train_gpt(replace(tiny, corpus="own.txt"))
+    export_model(ExportModel(tiny.out, shipped))
+    before = measure(Eval(tiny.out))
+    assert len(before.baselines) == 5
+    if change == "it grew":
+        own.write_text(text.read_text() + "abc " * 100)
+    elif change == "it is gone":
+        own.unlink()
+    else:  # where another file has the same name and size
+        (tmp_path / "else").mkdir()
+        monkeypatch.chdir(tmp_path / "else")
+        (tmp_path / "else" / "own.txt").write_text(text.read_text()[::-1])
+    capsys.readouterr()
+    assert measure(Eval(tiny.out)) == replace(before, baselines={})
+    assert "own.txt" in capsys.readouterr().err
+    assert main(["eval", str(shipped)]) == 2
+    assert "own.txt" in capsys.readouterr().err
 
 
 def test_the_counting_baselines_are_those_of_chapter_3(tiny, capsys):
@@ -272,10 +306,33 @@ def test_a_short_text_of_many_characters_is_measured(tiny, text):
     text.write_text("".join(map(chr, range(0x4E00, 0x4E00 + 650))))
     train_gpt(replace(tiny, corpus=str(text), probes=2))
     assert list(measure(Eval(tiny.out)).baselines) == [
-        "no knowledge", "1-grams", "2-grams", "4-grams"
+        "no knowledge", "1-grams", "2-grams", "4-grams", "6-grams"
     ]  # fmt: skip
     with pytest.raises(ValueError, match="at most the block size, 8, got 9"):
         measure(Eval(tiny.out, stride=9, baselines=False))
+
+
+@pytest.mark.parametrize(("length", "longest"), [(60, 6), (50, 5), (20, 2)])
+def test_n_grams_fit_into_the_held_out_text(length, longest, tiny, text):
+    short = text.with_name("short.txt")
+    short.write_text(some_text()[:length])
+    train_gpt(replace(tiny, corpus=str(short), block_size=1))
+    found = measure(Eval(tiny.out)).baselines
+    assert list(found)[-1] == f"{longest}-grams"
+    assert all(math.isfinite(bits) for bits in found.values())
+
+
+def test_what_names_no_text_is_refused_before_it_is_loaded(
+    tmp_path, monkeypatch, capsys
+):
+    def load(*_, **__):
+        raise AssertionError("it was loaded, or even downloaded")
+
+    monkeypatch.setattr(evaluation, "load_model", load)
+    monkeypatch.chdir(tmp_path)
+    for name in ("gpt2", "no-such"):
+        assert main(["eval", name]) == 2
+        assert name in capsys.readouterr().err
 
 
 def test_the_best_weights_are_those_of_the_lowest_loss(tiny):
@@ -285,6 +342,16 @@ def test_the_best_weights_are_those_of_the_lowest_loss(tiny):
     assert measure(Eval(tiny.out)).nats == pytest.approx(best, abs=1e-6)
     final = measure(Eval(tiny.out, weights="last")).nats
     assert final == pytest.approx(evals[-1]["loss"], abs=1e-6) and final > best
+
+
+def test_an_untrained_model_is_never_the_best(tiny, capsys):
+    """A run that only gets worse has best weights, and says how bad."""
+    train_gpt(replace(tiny, lr=0.5, min_lr=0.5, warmup_steps=0))
+    evals = [x for x in log.read(tiny.out / "log.jsonl") if x["kind"] == "eval"]
+    start, *trained = [x["loss"] for x in evals]
+    assert start < min(trained), "it only got worse"
+    assert f"{min(trained):.4f}" in capsys.readouterr().out
+    assert measure(Eval(tiny.out)).nats == pytest.approx(min(trained))
 
 
 def test_documents_are_paid_for_to_the_last_token():
@@ -364,6 +431,23 @@ def test_a_second_ctrl_c_stops_at_once(tiny, monkeypatch):
     assert last(tiny.out).name == "step-0000004.safetensors"
 
 
+def test_ctrl_c_before_the_first_step_saves_nothing(tiny, monkeypatch, capsys):
+    whole = uninterrupted(tiny)
+    real = training.Run.measure
+    monkeypatch.setattr(
+        training.Run,
+        "measure",
+        lambda run: (real(run), signal.raise_signal(signal.SIGINT)),
+    )
+    assert train_gpt(tiny) == STOPPED
+    said = capsys.readouterr().out
+    assert "saved" not in said and "--resume" in said
+    assert not (tiny.out / "checkpoints").exists()
+    monkeypatch.undo()
+    assert train_gpt(resumed(tiny.out)) == 0
+    assert equal(tiny.out, whole)
+
+
 def test_a_crash_costs_only_the_steps_since_the_last_save(tiny, monkeypatch):
     whole = uninterrupted(tiny)
     interrupt_at(monkeypatch, 7, lambda: 1 / 0)
@@ -419,19 +503,36 @@ def test_without_best_weights_readers_take_the_newest(
         train_gpt(tiny)
     assert not (tiny.out / "best.safetensors").exists()
     capsys.readouterr()
-    model, _ = load_model(tiny.out)
+    model, tokenizer = load_model(tiny.out)
     assert "step 4" in capsys.readouterr().err
     saved = open_training(last(tiny.out))[0]
     for p, q in zip(model.parameters(), saved.parameters(), strict=True):
         assert torch.equal(p, q)
-    assert measure(Eval(tiny.out, baselines=False)).nats > 0
+    ids = corpus.held_out(tiny.out, tokenizer).ids
+    nats = measure(Eval(tiny.out, baselines=False)).nats
+    assert nats == evaluate(saved, ids, block_size=8)
+    shipped = tiny.out.with_name("shipped")
+    assert export_model(ExportModel(tiny.out, shipped)) == 0
+    for p, q in zip(
+        load_model(shipped)[0].parameters(), saved.parameters(), strict=True
+    ):
+        assert torch.equal(p, q.half().float())
 
 
 def test_a_finished_run_can_be_made_longer(any_tiny):
     train_gpt(any_tiny)
     train_gpt(resumed(any_tiny.out, max_steps=15))
     assert [step for step, _ in steps(any_tiny.out)] == list(range(1, 16))
-    assert train_gpt(resumed(any_tiny.out, max_steps=10)) == 0, "nothing to do"
+    assert train_gpt(resumed(any_tiny.out)) == 0, "nothing to do"
+
+
+def test_a_run_cannot_be_made_shorter_than_it_is(tiny):
+    train_gpt(tiny)
+    before = last(tiny.out).read_bytes()
+    with pytest.raises(ValueError, match="--max-steps must be at least 12"):
+        train_gpt(resumed(tiny.out, max_steps=10))
+    assert stored_options(tiny.out).max_steps == 12
+    assert last(tiny.out).read_bytes() == before
 
 
 def start(options):
@@ -476,10 +577,56 @@ def test_three_kills_at_random_moments_lose_nothing(tiny):
 # --- the folder --------------------------------------------------------------
 
 
-def test_a_run_that_cannot_begin_leaves_nothing(tiny):
-    with pytest.raises(ValueError):
-        train_gpt(replace(tiny, block_size=5000))
-    assert names(tiny.out.parent) == set()
+def contents(folder):
+    """{path: bytes} of every file in a folder."""
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def no_memory(*_, **__):
+    raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--corpus typo.txt",
+        "--block-size 5000",
+        "--tokenizer bpe --vocab-size 9999",
+        "--device abacus",
+        "no memory",
+        "Ctrl-C",
+    ],
+)
+def test_a_run_that_cannot_begin_changes_nothing(words, tiny, monkeypatch):
+    """Not in a new place, nor in that of another run; then it can begin."""
+    other = replace(tiny, out=tiny.out.with_name("other"))
+    train_gpt(other)
+    before = contents(other.out)
+    wrong, expected = words.split(), 2
+    if words == "no memory":
+        monkeypatch.setattr(training, "make_optimizer", no_memory)
+        wrong = []
+    elif words == "Ctrl-C":
+        prepared = lambda *_: signal.raise_signal(signal.SIGINT)  # noqa: E731
+        monkeypatch.setattr(training.corpus, "prepare", prepared)
+        wrong, expected = [], STOPPED
+    assert main(["train", *arguments(tiny), *wrong]) == expected
+    again = ["train", *arguments(replace(other, overwrite=True, seed=3))]
+    assert main([*again, *wrong]) == expected
+    assert names(tiny.out.parent) == {"other"}
+    assert contents(other.out) == before
+    monkeypatch.undo()
+    assert main(["train", *arguments(tiny)]) == 0
+    assert main(again) == 0 and contents(other.out) != before
+
+
+def test_memory_that_runs_out_in_a_step_is_one_line(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(training, "train_step", no_memory)
+    assert main(["train", *arguments(tiny)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: ") and "--micro-batch-size" in line
+    monkeypatch.undo()
+    assert train_gpt(resumed(tiny.out, micro_batch_size=2)) == 0
 
 
 def test_a_folder_in_use_is_never_overwritten_unasked(tiny):
@@ -487,22 +634,44 @@ def test_a_folder_in_use_is_never_overwritten_unasked(tiny):
     before = last(tiny.out).read_bytes()
     with pytest.raises(ValueError):
         train_gpt(replace(tiny, seed=3))
-    with pytest.raises(ValueError):  # nor by a run that cannot begin
-        train_gpt(replace(tiny, block_size=5000, overwrite=True))
     assert last(tiny.out).read_bytes() == before
-    (tiny.out / "notes.txt").write_text("mine")
+
+
+def test_only_what_a_run_wrote_is_deleted(tiny):
+    train_gpt(tiny)
+    before = last(tiny.out).read_bytes()
+    mine = [
+        tiny.out / name
+        for name in ("notes.txt", "checkpoints/step-mine.safetensors",
+                     "sub/.draft.part", "probes/plot.png")
+    ]  # fmt: skip
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    left = tiny.out / "checkpoints" / ".step-0000008.safetensors.part"
+    left.write_text("a save that was killed")
     train_gpt(replace(tiny, seed=3, overwrite=True))
-    assert last(tiny.out).read_bytes() != before
-    assert (tiny.out / "notes.txt").read_text() == "mine"
+    assert all(path.read_text() == "mine" for path in mine)
+    mine[1].unlink()
+    assert last(tiny.out).read_bytes() != before and not left.exists()
     assert names(tiny.out.parent) == {"run"}
 
 
-def test_what_is_not_a_run_is_never_overwritten(tiny):
+@pytest.mark.parametrize(
+    "options", [None, "{}", '{"theme": "dark"}', "[1", "3"]
+)
+def test_what_is_not_a_run_is_never_overwritten(options, tiny):
+    """Nor does a file of the name options.json make a folder a run."""
     tiny.out.mkdir()
-    (tiny.out / "thesis.tex").write_text("years of work")
+    (tiny.out / "tokenizer.json").write_text("years of work")
+    if options is not None:
+        (tiny.out / "options.json").write_text(options)
+    before = contents(tiny.out)
     with pytest.raises(ValueError):
         train_gpt(replace(tiny, overwrite=True))
-    assert (tiny.out / "thesis.tex").read_text() == "years of work"
+    with pytest.raises(ValueError):
+        stored_options(tiny.out)
+    assert contents(tiny.out) == before
 
 
 def test_a_process_killed_while_preparing_leaves_no_run(tiny, text):
@@ -584,9 +753,10 @@ def test_a_mistake_is_one_line_that_names_it(words, tiny, capsys, monkeypatch):
     assert names(tiny.out.parent) == set()
 
 
-def test_text_in_another_encoding_is_named(tiny, tmp_path, capsys):
-    path = tmp_path / "latin.txt"
-    path.write_bytes("déjà vu ".encode("latin-1") * 200)
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_text_in_another_encoding_is_named(encoding, tiny, tmp_path, capsys):
+    path = tmp_path / "other.txt"
+    path.write_bytes(("déjà vu " * 200).encode(encoding))
     assert main(["train", *arguments(replace(tiny, corpus=str(path)))]) == 2
     assert str(path) in capsys.readouterr().err.splitlines()[-1]
 
@@ -743,6 +913,17 @@ def test_a_thinned_log_keeps_measurements_and_means():
     kept = log.thinned(lines)
     assert len(kept) == 401 and kept[200]["kind"] == "eval"
     assert kept[0] == {"kind": "step", "step": 3, "loss": 1.0, "steps": 3}
+
+
+@pytest.mark.parametrize(("n", "most"), [(7, 3), (1201, 400), (5, 9), (4, 1)])
+def test_every_step_counts_in_a_thinned_log(n, most):
+    lines = [
+        {"kind": "step", "step": i, "loss": i / 2} for i in range(1, n + 1)
+    ]
+    kept = log.thinned(lines, most)
+    assert sum(x["steps"] for x in kept) == n and kept[-1]["step"] == n
+    total = sum(x["loss"] * x["steps"] for x in kept)
+    assert total == pytest.approx(sum(x["loss"] for x in lines))
 
 
 def test_export_into_a_run_is_refused(tiny):

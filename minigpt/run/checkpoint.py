@@ -268,8 +268,15 @@ def save_model(
 ) -> None:
     """Weights as `dtype`, with the configuration and `facts` (JSON).
 
-    With `int8`, matrices take one byte a number; see `quantize_rows`.
+    With `int8`, matrices take one byte a number; see `quantize_rows`. Raises
+    ValueError for a model that its configuration does not describe.
     """
+    strange = sorted(weights(model).keys() ^ shapes_of(model.config).keys())
+    if strange:
+        raise ValueError(
+            f"the configuration does not describe {strange[0]}, so the file "
+            "could not be opened; merge LoRA first, with merge_lora(model)"
+        )
     if int8:
         tensors = quantize(weights(model))
     else:

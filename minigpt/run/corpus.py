@@ -1,5 +1,6 @@
 """Text -> tokenizer and token files in a run's folder, made once."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,10 +155,19 @@ def prepare(folder: Path, options) -> None:
                 f"{part} part of {corpus} has {len(ids)} tokens"
             )
         save_tokens(folder / f"{part}.npy", ids, tokenizer.n_vocab)
-        n_chars = characters(tokenizer, documents)
-        facts[part] = {"tokens": len(ids), "characters": n_chars}
+        facts[part] = {
+            "tokens": len(ids),
+            "characters": characters(tokenizer, documents),
+            "sha256": digest(documents),
+        }
     with atomic_write(folder / "data.json") as file:
         file.write(json.dumps(facts, indent=1).encode())
+
+
+def digest(documents: list[str]) -> str:
+    """What tells whether documents are still the same."""
+    text = "\n\n".join(documents).encode()
+    return hashlib.sha256(text).hexdigest()
 
 
 def stored_ids(path: Path):
@@ -167,7 +177,7 @@ def stored_ids(path: Path):
 
 
 def read_facts(folder: Path) -> dict:
-    """Corpus, and tokens and characters of each part.
+    """Corpus, and tokens, characters and digest of each part.
 
     Raises ValueError, with the file's name, where they are missing.
     """
@@ -180,16 +190,35 @@ def read_facts(folder: Path) -> dict:
     return facts
 
 
+def same_texts(folder: Path, part: str) -> list[str]:
+    """The documents of a part of the corpus that a model was trained on.
+
+    Raises ValueError where they are gone, or are no longer the same.
+    """
+    facts = read_facts(folder)
+    corpus = facts["corpus"]
+    try:
+        documents = texts(corpus, part)
+    except ValueError as error:
+        raise ValueError(f"{folder} was trained on {corpus}: {error}") from None
+    kept = facts.get(part, {}).get("sha256")  # models of before have none
+    if kept not in (None, digest(documents)):
+        raise ValueError(
+            f"{corpus} is not the text that {folder} was trained on: its "
+            f"{part} part was another one"
+        )
+    return documents
+
+
 def held_out(folder: Path, tokenizer, part: str = "val") -> HeldOut:
     """A part of the corpus that a model was not trained on.
 
     A run keeps its validation part; everything else is encoded again.
     """
-    facts = read_facts(folder)
     path = folder / "val.npy"
     if part == "val" and path.exists():
         ids = torch.from_numpy(stored_ids(path).astype("int64"))
-        return HeldOut(ids, facts["val"]["characters"])
-    documents = texts(facts["corpus"], part)
+        return HeldOut(ids, read_facts(folder)["val"]["characters"])
+    documents = same_texts(folder, part)
     ids = torch.tensor(encode(tokenizer, documents))
     return HeldOut(ids, characters(tokenizer, documents))

@@ -1,7 +1,9 @@
 """`python -m minigpt eval`: how good a model is on text it has not seen."""
 
 import math
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -60,15 +62,15 @@ def measure(options: Eval) -> Score:
     """
     check(options)
     device = use_machine(options)
-    model, tokenizer = load_model(options.model, weights=options.weights)
     folder, part = find_folder(options.model), options.part
     with made_again(folder):
         if not (folder / "data.json").exists():
             raise ValueError(
                 f"{folder} has no data.json, which says what the model was "
-                "trained on"
+                "trained on: give the folder of a run or of an exported model"
             )
         name = corpus.read_facts(folder)["corpus"]
+    model, tokenizer = load_model(folder, weights=options.weights)
     block_size = model.config.block_size
     if options.stride > block_size:
         raise ValueError(
@@ -76,7 +78,11 @@ def measure(options: Eval) -> Score:
             f"{options.stride}"
         )
     text = corpus.held_out(folder, tokenizer, part)
-    counted = baselines(name, part) if options.baselines else {}
+    try:
+        counted = baselines(folder, name, part) if options.baselines else {}
+    except ValueError as error:  # the text, which may be gone, is read again
+        print(f"no counting baselines: {error}", file=sys.stderr)
+        counted = {}
     nats = evaluate(
         model.to(device),
         text.ids.to(device),
@@ -87,16 +93,21 @@ def measure(options: Eval) -> Score:
     return Score(str(options.model), part, nats, n, text.n_chars, counted)
 
 
-def baselines(name: str, part: str) -> dict[str, float]:
-    """What counting characters reaches on the same text, in bits each."""
+def baselines(folder: Path, name: str, part: str) -> dict[str, float]:
+    """What counting characters reaches on the same text, in bits each.
+
+    The longest n-grams are those of 7 characters, or of as many as fit into
+    the held-out text and, packed, into 63 bits.
+    """
+    texts = [corpus.same_texts(folder, p) for p in ("train", part)]
     tokenizer = corpus.make_tokenizer("char", name, 0)
     train, held_out = (
-        torch.tensor(corpus.encode(tokenizer, corpus.texts(name, p)))
-        for p in ("train", part)
+        torch.tensor(corpus.encode(tokenizer, documents)) for documents in texts
     )
     V = tokenizer.n_vocab
-    orders = [n for n in (1, 2, 4, 7) if V**n <= 2**63]  # as n-grams are packed
-    counted = WittenBell(train, orders[-1], V)
+    fit = [n for n in range(1, 8) if V**n <= 2**63 and n <= len(held_out)]
+    counted = WittenBell(train, fit[-1], V)
+    orders = sorted({1, 2, 4, fit[-1]}.intersection(fit))
     nats = {f"{n}-grams": counted.log_probs(held_out, n) for n in orders}
     bits = {k: -v.mean().item() / math.log(2) for k, v in nats.items()}
     return {"no knowledge": math.log2(V), **bits}

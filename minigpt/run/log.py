@@ -72,18 +72,19 @@ def thinned(lines: list[dict], most: int = 400) -> list[dict]:
     """A log with every measurement, but only about `most` of the steps.
 
     A step that stays speaks for those left out since the one before: its
-    loss is their mean.
+    loss is their mean. The last one always stays.
     """
-    n_steps = sum(line["kind"] == "step" for line in lines)
-    every, kept, losses = max(1, n_steps // most), [], []
+    last = sum(line["kind"] == "step" for line in lines)
+    every, kept, losses, n_steps = max(1, last // most), [], [], 0
     for line in lines:
         if line["kind"] != "step":
             kept.append(line)
             continue
         losses.append(line["loss"])
-        if len(losses) == every:
-            mean = round(sum(losses) / every, 5)
-            kept.append(line | {"loss": mean, "steps": every})
+        n_steps += 1
+        if len(losses) == every or n_steps == last:
+            mean = round(sum(losses) / len(losses), 5)
+            kept.append(line | {"loss": mean, "steps": len(losses)})
             losses = []
     return kept
 

@@ -56,6 +56,8 @@ def load_model(
     if weights not in ("best", "last"):
         raise ValueError(f"weights must be best or last, got {weights!r}")
     folder = find_folder(path)
+    if folder == gpt2_folder():
+        fetch_gpt2()
     with made_again(folder):
         if (folder / "config.json").exists():
             model, tokenizer = load_gpt2_folder(folder)
@@ -76,7 +78,7 @@ def find_folder(name: str | Path) -> Path:
     if folder.is_dir() or is_shipped(folder):
         return folder
     if folder == Path("gpt2"):
-        return fetch_gpt2()
+        return gpt2_folder()
     if is_shipped(ASSETS / folder):
         return ASSETS / folder
     raise ValueError(
@@ -151,17 +153,20 @@ def run_model(folder: Path, weights: str) -> GPT | None:
 def export_model(options: ExportModel) -> int:
     """`python -m minigpt export-model`: a run's best weights, ready to ship.
 
-    With them go the tokenizer, the log (thinned), the curve and the probes.
+    A run without best weights gives its last. With them go the tokenizer, the log (thinned), the curve and the probes.
     Raises ValueError where `source` is not a run, or `target` is one.
     """
     source, target = options.source, options.target
     best = source / "best.safetensors"
-    if not best.exists():
-        raise ValueError(f"{source} is not a run with best weights")
+    if best.exists():
+        model, facts = open_model(best)
+    else:
+        model, facts = run_model(source, "best"), {}
+    if model is None:
+        raise ValueError(f"{source} is not a run with weights")
     if (target / "options.json").exists():  # whose own log and weights matter
         raise ValueError(f"{target} is a run: choose another folder to write")
     target.mkdir(parents=True, exist_ok=True)
-    model, facts = open_model(best)
     lines = log.read(source / "log.jsonl")
     starts = [line for line in lines if line["kind"] == "start"]
     save_model(

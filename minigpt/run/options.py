@@ -79,7 +79,7 @@ class Train:
     """Learning rate at the end."""
     warmup_steps: int | None = None
     """Steps until the highest learning rate; None: a tenth of --max-steps, at
-    most 100."""
+    most 100 or what the preset has."""
     decay: Literal["cosine", "linear"] = "cosine"
     """The way down to --min-lr."""
     weight_decay: float = 0.1

@@ -3,7 +3,6 @@
 import json
 import math
 import platform
-import shutil
 import signal
 import sys
 import time
@@ -40,12 +39,13 @@ from minigpt.train import (
     train_step,
 )
 
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # PyTorch
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
 MOST_WEIGHTS = 2_000_000_000  # AdamW needs 16 bytes for each
 WRITTEN = (  # all that a run keeps in its folder
     "options.json", "tokenizer.json", "data.json", "train.npy", "val.npy",
     "log.jsonl", "curve.svg", "best.safetensors",
-    "checkpoints/step-*.safetensors", "probes/*.safetensors", "**/.*.part",
+    "checkpoints/step-[0-9]*.safetensors", "probes/[0-9]*.safetensors",
 )  # fmt: skip
 
 
@@ -55,36 +55,37 @@ def train_gpt(options: Train) -> int:
     To continue one from Python, give `stored_options(folder)`, with changes.
     Raises ValueError for options that make no run.
     """
-    options = settled(options)
+    options, run = settled(options), None
     try:
         with join_team(use_machine(options)) as team:
-            if team.leads and options.resume:
-                check_changes(stored_options(options.out), options)
-                keep_options(options.out, options)
-            elif team.leads:
-                begin(options)
-            team.wait()
-            return Run(options, team).train()
+            run = (resume if options.resume else begin)(options, team)
+            return run.train()
     except KeyboardInterrupt:
         how = f"python -m minigpt train --out {options.out} --resume"
-        begun = (options.out / "options.json").exists()
         print(
             f"stopped at once; what was saved is whole, continue with {how}"
-            if begun
+            if run
             else "stopped before the run began"
         )
         return STOPPED
+    except RuntimeError as error:
+        if not any(words in str(error) for words in NO_MEMORY):
+            raise
+        raise ValueError(
+            "there is not enough memory: try a smaller --micro-batch-size "
+            "(also with --resume), --block-size or --n-embd"
+        ) from error
 
 
 # --- options -----------------------------------------------------------------
 
 
 def settled(options: Train) -> Train:
-    """The options, checked, with a warmup that fits a short run."""
+    """The options, checked, with a warmup where none was given."""
     check(options)
-    usual = PRESETS[options.preset].warmup_steps
-    if not options.resume and options.warmup_steps in (None, usual):
-        steps = min(usual or 100, options.max_steps // 10)
+    if options.warmup_steps is None:
+        most = PRESETS[options.preset].warmup_steps or 100
+        steps = min(most, options.max_steps // 10)
         options = replace(options, warmup_steps=steps)
     recipe_of(options)
     shapes = checkpoint.shapes_of(config_of(options, options.vocab_size))
@@ -124,9 +125,9 @@ def stored_options(folder: Path) -> Train:
 
     Raises ValueError where there is none, or another version began it.
     """
-    path = Path(folder) / "options.json"
-    if not path.exists():
+    if not is_run(folder):
         raise ValueError(f"there is no run to resume in {folder}")
+    path = Path(folder) / "options.json"
     values = checkpoint.read_json(path)
     known = {f.name for f in fields(Train)}.difference(MACHINE)
     strange = sorted(known ^ set(values))
@@ -146,6 +147,19 @@ def fits(value, hint) -> bool:
     if get_origin(hint) is Literal:
         return value in get_args(hint)
     return isinstance(value, int | float if hint is float else hint)
+
+
+def is_run(folder: Path) -> bool:
+    """Does a folder hold a run, of whatever version?
+
+    Raises ValueError for an options.json that is not JSON.
+    """
+    path = Path(folder) / "options.json"
+    if not path.exists():
+        return False
+    return {"corpus", "n_layer", "max_steps"} <= checkpoint.read_json(
+        path
+    ).keys()
 
 
 def check_changes(stored: Train, options: Train) -> None:
@@ -173,26 +187,52 @@ def keep_options(folder: Path, options: Train) -> None:
 # --- a new folder ------------------------------------------------------------
 
 
-def begin(options: Train) -> None:
-    """The run's folder, with all that it needs to start or to be resumed.
+def begin(options: Train, team: Team) -> "Run":
+    """A new run, in its folder, ready to train.
 
     It is prepared beside its place, so a run that could not begin leaves no
     trace, and what it replaces stays until then.
     """
     folder = options.out.resolve()
-    refuse_to_overwrite(folder, options)
     new = folder.with_name(f".{folder.name}.new")
     try:
-        remove_run(new)
-        new.mkdir(parents=True, exist_ok=True)
-        corpus.prepare(new, options)
-        keep_options(new, options)
-        remove_run(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(new.iterdir(), key=lambda p: p.suffix == ".json"):
-            shutil.move(path, folder / path.name)
+        if team.leads:
+            refuse_to_overwrite(folder, options)
+            remove_run(new)
+            new.mkdir(parents=True, exist_ok=True)
+            corpus.prepare(new, options)
+            keep_options(new, options)
+        team.wait()
+        run = Run(options, team, new)
+        team.wait()
+        if team.leads:
+            remove_run(folder)
+            replace_run(new, folder)
+        team.wait()
     finally:
-        remove_run(new)
+        if team.leads:
+            remove_run(new)
+    run.folder = options.out
+    return run
+
+
+def replace_run(new: Path, folder: Path) -> None:
+    """Moves a run to its place, where files of other kinds may be."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    # what makes it a run first, so that --overwrite mends half a move
+    for path in sorted(new.iterdir(), key=lambda p: p.name != "options.json"):
+        path.replace(folder / path.name)
+
+
+def resume(options: Train, team: Team) -> "Run":
+    """The run in a folder as its newest checkpoint has it, ready to train."""
+    check_changes(stored_options(options.out), options)
+    run = Run(options, team, options.out)
+    if team.leads:
+        keep_options(options.out, options)
+    return run
 
 
 def refuse_to_overwrite(folder: Path, options: Train) -> None:
@@ -204,7 +244,7 @@ def refuse_to_overwrite(folder: Path, options: Train) -> None:
             f"{options.out} exists: choose another --out, continue with "
             "--resume, or replace it with --overwrite"
         )
-    if not (folder / "options.json").exists():
+    if not is_run(folder):
         raise ValueError(
             f"{options.out} holds something that is not a run; it is left alone"
         )
@@ -213,7 +253,8 @@ def refuse_to_overwrite(folder: Path, options: Train) -> None:
 def remove_run(folder: Path) -> None:
     """Deletes what a run wrote into a folder, and what is then empty."""
     for pattern in WRITTEN:
-        for path in folder.glob(pattern):
+        place, name = (folder / pattern).parent, Path(pattern).name
+        for path in [*place.glob(name), *place.glob(f".{name}.part")]:
             path.unlink()
     for place in (folder / "checkpoints", folder / "probes", folder):
         if place.exists() and not any(place.iterdir()):
@@ -226,11 +267,10 @@ def remove_run(folder: Path) -> None:
 class Run:
     """A training run: its folder, its model, and how far it has come."""
 
-    def __init__(self, options: Train, team: Team):
-        self.options, self.team, self.folder = options, team, options.out
+    def __init__(self, options: Train, team: Team, folder: Path):
+        self.options, self.team, self.folder = options, team, folder
         self.recipe = recipe_of(options, team.size)
         self.tokenizer = corpus.open_tokenizer(self.folder)
-        self.train_ids = corpus.stored_ids(self.folder / "train.npy")
         self.held_out = corpus.held_out(self.folder, self.tokenizer)
         config = config_of(options, self.tokenizer.n_vocab)
         found = self.find_checkpoint(config) if options.resume else None
@@ -247,11 +287,20 @@ class Run:
     def find_checkpoint(self, config: GPTConfig):
         """What the newest whole checkpoint holds; None before the first save.
 
-        Raises ValueError where none can be used, or it is another model's.
+        Raises ValueError where none can be used, it is another model's, or
+        it is beyond --max-steps.
         """
         found = checkpoint.newest(self.folder)
-        if found is not None and found[0].config != config:
+        if found is None:
+            return None
+        model, _, place = found
+        if model.config != config:
             raise ValueError(f"{self.folder} has checkpoints of another model")
+        if place["step"] > self.options.max_steps:
+            raise ValueError(
+                f"--max-steps must be at least {place['step']}, the steps that "
+                f"are done, got {self.options.max_steps}"
+            )
         return found
 
     def restore(self, model, tensors, place) -> None:
@@ -263,6 +312,7 @@ class Run:
     def train(self) -> int:
         """All steps that are left; the exit code of the command."""
         o = self.options
+        self.train_ids = corpus.stored_ids(self.folder / "train.npy")
         self.log = self.open_log()
         bar = tqdm(
             total=o.max_steps, initial=self.step, unit="step",
@@ -362,11 +412,13 @@ class Run:
         )
         bits = bits_per_char(loss, len(ids) - 1, n_chars)
         self.log.add("eval", self.step, loss=loss, bits_per_char=bits)
-        better, self.best = loss < self.best, min(loss, self.best)
+        better = self.step > 0 and loss < self.best  # untrained is no result
+        if better:
+            self.best = loss
         if not self.team.leads:
             return
         self.draw()
-        if better and self.step:
+        if better:
             checkpoint.save_model(
                 self.folder / "best.safetensors", self.model,
                 dtype=torch.float32, step=self.step, loss=loss,
@@ -409,12 +461,16 @@ class Run:
                 f"per token at best, in {o.out}"
             )
         elif self.team.leads:
+            how = "before the first step; begin again"
             if self.step:
                 self.save()
+                how = (
+                    f"after step {self.step} of {o.max_steps}, saved; continue"
+                )
             self.draw()
             print(
-                f"stopped after step {self.step} of {o.max_steps}, saved; "
-                f"continue with python -m minigpt train --out {o.out} --resume"
+                f"stopped {how} with python -m minigpt train --out {o.out} "
+                "--resume"
             )
         return 0 if done else STOPPED
 
