@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from minigpt.course.execute import run_cells
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted((ROOT / "book").glob("*.ipynb"))
@@ -65,6 +67,15 @@ def test_notebook_is_fit_to_be_compared(path):
 def test_notebook_is_small(path):
     size = path.stat().st_size
     assert size <= MAX_BYTES, f"{size / 1024:.0f} KB, at most 300"
+
+
+@pytest.mark.slow  # a minute or two for each chapter
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_cell_can_be_run_twice(path):
+    nb = nbformat.read(path, as_version=4)
+    code = [c.source for c in nb.cells if c.cell_type == "code"]
+    nb.cells = [new_code_cell(x) for x in code for _ in range(2)]
+    run_cells(nb, path)
 
 
 def broken(**changes):

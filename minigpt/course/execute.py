@@ -34,6 +34,17 @@ def run_notebook(path: Path) -> float:
     """
     nb = read(path)
     started = time.perf_counter()
+    run_cells(nb, path)
+    write(tidy(nb), path)
+    return time.perf_counter() - started
+
+
+def run_cells(nb: nbformat.NotebookNode, path: Path) -> None:
+    """Execute the cells of `nb` in a fresh kernel, in the folder of `path`.
+
+    Raises:
+        CourseError: a cell failed or took too long.
+    """
     code = [c for c in nb.cells if c.cell_type == "code"]
     for cell in code:
         cell.outputs, cell.execution_count = [], None
@@ -55,8 +66,6 @@ def run_notebook(path: Path) -> float:
         raise CourseError(
             f"{path.name}, cell {number} failed; the file is unchanged.\n{error}"
         ) from None
-    write(tidy(nb), path)
-    return time.perf_counter() - started
 
 
 def _failed_cell(nb) -> int:
