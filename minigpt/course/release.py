@@ -40,7 +40,24 @@ c.CourseDirectory.course_id = "minigpt"
 c.ClearSolutions.code_stub = {
     "python": 'raise NotImplementedError("your turn")'
 }
-# An answer that never ends costs its test, not the whole run.
+# Damaged notebooks are mended, one student at a time.
+c.Autograde.sanitize_preprocessors = [
+    "nbgrader.preprocessors.ClearOutput",
+    "minigpt.course.grading.MendCells",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+# An answer that never ends, or ends the kernel, costs its test.
+c.Autograde.autograde_preprocessors = [
+    "minigpt.course.grading.ExecuteOnward",
+    "nbgrader.preprocessors.IgnorePattern",
+    "nbconvert.preprocessors.ClearMetadataPreprocessor",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
 c.ExecutePreprocessor.timeout = 60
 c.ExecutePreprocessor.interrupt_on_timeout = True
 c.Execute.timeout = 60
