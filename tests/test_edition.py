@@ -118,8 +118,7 @@ from pathlib import Path
 from minigpt.course import exercises
 from minigpt.course.check import check
 from minigpt.course.edition import begin
-from minigpt.course.notebooks import module_name, read
-from minigpt.course.source import is_exported
+from minigpt.course.notebooks import is_exported, module_name, read
 
 begin()
 nb, names = read(Path(sys.argv[1])), {"__name__": "__main__"}
@@ -342,28 +341,127 @@ def test_a_stub_in_a_comment_is_no_blank(mine):
     assert edition.export(mine, ("01",)) == [("wrote", "tokenizer.py")]
 
 
-def test_a_name_that_the_module_lacks_is_told(mine):
-    solve(mine, "02_data.ipynb")
-    nb = read(mine / "02_data.ipynb")
-    [cell] = [c for c in nb.cells if "def get_batch" in c.source]
-    cell.source = cell.source.replace("torch.randint", "helper.randint")
-    write(nb, mine / "02_data.ipynb")
-    with pytest.raises(CourseError, match="use helper, which none of them"):
+def changed(folder, name, change):
+    """Change the cell that defines `get_batch` in a solved chapter 2."""
+    solve(folder, name)
+    nb = read(folder / name)
+    [place] = [i for i, c in enumerate(nb.cells) if "def get_batch" in c.source]
+    nb.cells[place] = change(nb.cells[place])
+    write(nb, folder / name)
+
+
+def with_text(old, new):
+    def change(cell):
+        assert old in cell.source
+        cell.source = cell.source.replace(old, new)
+        return cell
+
+    return change
+
+
+def as_markdown(cell):
+    return nbformat.v4.new_markdown_cell(cell.source)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (with_text("torch.randint", "helper.randint"), "use helper, which"),
+        (with_text("len(ids)", "math.floor(len(ids))"), "use math, which"),
+        (with_text("#| export\n", ""), "no exported cell defines get_batch"),
+        (as_markdown, "cell 33.*press Y"),
+        (with_text("    n_starts", "%time\n    n_starts"), "cell 33.*%time"),
+    ],
+)
+def test_an_export_that_would_lack_something_is_refused(mine, change, said):
+    before = (mine / "minigpt" / "data.py").read_bytes()
+    changed(mine, "02_data.ipynb", change)
+    with pytest.raises(CourseError, match=f"^02_data.ipynb.*{said}"):
         edition.export(mine, ("02",))
+    assert (mine / "minigpt" / "data.py").read_bytes() == before
 
 
-def test_a_chapter_that_lost_its_export_is_told(mine):
+@pytest.mark.parametrize("mark", ["#|export", "# | export", "#| exports"])
+def test_a_blank_is_seen_under_any_mark_that_nbdev_knows(mine, mark):
+    nb = read(mine / "02_data.ipynb")
+    for cell in nb.cells:
+        cell.source = re.sub("^#\\| export$", mark, cell.source, flags=re.M)
+    write(nb, mine / "02_data.ipynb")
+    with pytest.raises(CourseError, match="has blanks: data.split"):
+        edition.export(mine, ("02",))
+    solve(mine, "02_data.ipynb")
+    assert edition.export(mine, ("02",)) == [("wrote", "data.py")]
+
+
+@pytest.mark.parametrize("line", ["", "#| default_exp other"])
+def test_a_chapter_that_names_no_module_or_another_is_told(mine, line):
     solve(mine, "02_data.ipynb")
     nb = read(mine / "02_data.ipynb")
     for cell in nb.cells:
-        cell.source = cell.source.replace("#| default_exp data", "")
+        cell.source = cell.source.replace("#| default_exp data", line)
     write(nb, mine / "02_data.ipynb")
     with pytest.raises(CourseError, match="default_exp data"):
         edition.export(mine, ("02",))
-    nb.cells[-1] = nbformat.v4.new_markdown_cell("#| export\nx = 1")
+
+
+def test_a_stub_that_is_never_reached_is_no_blank_once_it_passed(mine):
+    stub = turn("data.batch")
+    changed(mine, "02_data.ipynb", lambda cell: cell)
+    nb = read(mine / "02_data.ipynb")
+    [cell] = [c for c in nb.cells if "def get_batch" in c.source]
+    cell.source += f"\n    {stub}"
     write(nb, mine / "02_data.ipynb")
-    with pytest.raises(CourseError, match=f"cell {len(nb.cells)}.*press Y"):
+    with pytest.raises(CourseError, match="has blanks: data.batch"):
         edition.export(mine, ("02",))
+    python(mine, WORK, "02_data.ipynb")
+    assert edition.export(mine, ("02",)) == [("wrote", "data.py")]
+
+
+IN_ORDER = """
+import linecache, sys
+from pathlib import Path
+from minigpt.course.check import blanks_of, check, use_reference
+from minigpt.course.edition import begin
+from minigpt.course.exercises import find, of
+from minigpt.course.notebooks import read, write
+from minigpt.course.source import put_back, turn
+
+begin()
+file, ids = Path(sys.argv[1]), sys.argv[2:]
+names = vars(sys.modules["__main__"])
+exec("import torch\\nfrom torch import nn\\n"
+     "from minigpt.multihead import *", names)
+for id in ids:
+    nb, name = read(file), find(id.lstrip("=")).name
+    [cell] = [c for c in nb.cells if f"class {name}(" in c.source]
+    if id[0] != "=":
+        cell.source = put_back(cell.source, id, blanks_of(id))
+        write(nb, file)
+        place = f"<{id}>"
+        lines = cell.source.splitlines(True)
+        linecache.cache[place] = (1, None, lines, place)
+        exec(compile(cell.source, place, "exec"), names)
+    for taken in ids[: ids.index(id) + 1]:
+        if taken[0] == "=":
+            use_reference(taken[1:])
+    if id[0] != "=":
+        result = check(id, names[name])
+        assert result.status == "passed", result
+"""
+
+
+@pytest.mark.parametrize(
+    "order, said",
+    [
+        (["heads", "attend", "forward"], "3 of 7 passed"),
+        (["heads", "=attend", "forward"], "2 of 7 passed, 1 by use_reference"),
+    ],
+)
+def test_blanks_of_one_cell_stay_passed_in_any_order(mine, order, said):
+    ids = [x[: x[0] == "="] + f"multihead.{x.lstrip('=')}" for x in order]
+    python(mine, IN_ORDER, "06_multihead.ipynb", *ids)
+    [line] = [x for x in edition.status(mine).splitlines() if x[:2] == "06"]
+    assert re.search(rf"  {said}  ", line), line
 
 
 def test_learn_continues_at_the_first_unfinished_chapter(tmp_path, monkeypatch):

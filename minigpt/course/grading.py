@@ -1,7 +1,6 @@
 """What nbgrader does with a submission: mend its cells, survive its answers.
 
-The `nbgrader_config.py` of a class names both preprocessors, so they work for
-`nbgrader autograde` and for the grading page in JupyterLab alike.
+The `nbgrader_config.py` of a class names both preprocessors.
 """
 
 import copy

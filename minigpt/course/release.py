@@ -20,12 +20,13 @@ from minigpt.course.notebooks import (
     BESIDE,
     CourseError,
     chapters,
+    is_exported,
     module_name,
     read,
     replace_text,
     write,
 )
-from minigpt.course.source import is_exported, tasks
+from minigpt.course.source import tasks
 
 CONFIG = '''\
 """Settings of this nbgrader course, made by `python -m minigpt course release`.
