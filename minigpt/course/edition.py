@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -209,11 +208,12 @@ def _copy_modules(root: Path, folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path, pattern: str) -> None:
-    """Copy the files that are not there yet."""
+    """Copy the texts that are not there yet, with their links to notebooks."""
     for path in sorted(source.glob(pattern)):
         if not (target / path.name).exists():
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / path.name)
+            text = path.read_text(encoding="utf-8")
+            text = text.replace("](../notebooks/", "](../")
+            replace_text(target / path.name, text)
 
 
 def find_edition(start: Path | None = None) -> Path | None:
@@ -231,8 +231,7 @@ def the_edition(start: Path | None = None) -> Path:
     if folder is None:
         raise CourseError(
             f"{Path(start or Path.cwd()).resolve()} is not inside a learner "
-            "edition: change to the folder that 'python -m minigpt course "
-            "start' made"
+            "edition: change to the folder that 'minigpt learn' made"
         )
     return folder
 
@@ -271,8 +270,9 @@ def begin() -> None:
     if Path(minigpt.__file__).resolve().parent != (here / "minigpt").resolve():
         raise CourseError(
             f"this notebook runs in {here} and imported minigpt from "
-            f"{Path(minigpt.__file__).parent}: open it from the folder of "
-            "your edition, where your own minigpt stands"
+            f"{Path(minigpt.__file__).parent}: it must run in the folder of "
+            "your edition. Start 'minigpt learn' there; in VS Code, open that "
+            "folder"
         )
     if _record not in RECORDERS:
         RECORDERS.append(_record)
@@ -418,6 +418,8 @@ def export(
         nb = read(path)
         refuse_lost_cells(nb, path.name, folder)
         if module_name(nb) is None:
+            if numbers:
+                raise CourseError(f"{path.name} has no module to export")
             continue
         left = _fill_blanks(nb, progress)
         if left and numbers:

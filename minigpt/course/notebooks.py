@@ -9,7 +9,7 @@ import nbformat
 
 from minigpt.files import atomic_write
 
-EXPORT = re.compile(r"^\s*# *\| *exports? *$", re.M)  # as nbdev reads it
+EXPORT = re.compile(r"^\s*# *\| *exports?\s*$", re.M)  # as nbdev reads it
 BESIDE = ("files", "public")  # modules of minigpt that no chapter exports
 MARKS = ("### BEGIN SOLUTION", "### END SOLUTION")
 
