@@ -118,8 +118,7 @@ from pathlib import Path
 from minigpt.course import exercises
 from minigpt.course.check import check
 from minigpt.course.edition import begin
-from minigpt.course.notebooks import module_name, read
-from minigpt.course.source import is_exported
+from minigpt.course.notebooks import is_exported, module_name, read
 
 begin()
 nb, names = read(Path(sys.argv[1])), {"__name__": "__main__"}
@@ -181,8 +180,17 @@ def test_notebook_is_whole_and_empty_of_outputs(fresh, name):
     ids = [e.id for e in exercises.of(module_name(nb) or "")]
     for id in ids:
         assert text.count(f'check("{id}"') == 1
-    links = re.findall(r"\]\((book/\w+\.md)", text)
-    assert all((fresh / x).exists() or not (ROOT / x).exists() for x in links)
+
+
+def test_every_link_of_an_edition_leads_somewhere(fresh):
+    pages = [*fresh.glob("*.ipynb"), *fresh.glob("book/*.md")]
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            text = "\n".join(c.source for c in read(path).cells)
+        text = re.sub("`.*?`", "", text)  # examples of links
+        for link in re.findall(r"\]\(([\w./-]+\.(?:md|ipynb))", text):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
 
 
 def test_start_again_keeps_what_was_written(mine, capsys):
@@ -342,51 +350,177 @@ def test_a_stub_in_a_comment_is_no_blank(mine):
     assert edition.export(mine, ("01",)) == [("wrote", "tokenizer.py")]
 
 
-def test_a_name_that_the_module_lacks_is_told(mine):
-    solve(mine, "02_data.ipynb")
-    nb = read(mine / "02_data.ipynb")
-    [cell] = [c for c in nb.cells if "def get_batch" in c.source]
-    cell.source = cell.source.replace("torch.randint", "helper.randint")
-    write(nb, mine / "02_data.ipynb")
-    with pytest.raises(CourseError, match="use helper, which none of them"):
+def changed(folder, name, change):
+    """Change the cell that defines `get_batch` in a solved chapter 2."""
+    solve(folder, name)
+    nb = read(folder / name)
+    [place] = [i for i, c in enumerate(nb.cells) if "def get_batch" in c.source]
+    nb.cells[place] = change(nb.cells[place])
+    write(nb, folder / name)
+
+
+def with_text(old, new):
+    def change(cell):
+        assert old in cell.source
+        cell.source = cell.source.replace(old, new)
+        return cell
+
+    return change
+
+
+def as_markdown(cell):
+    return nbformat.v4.new_markdown_cell(cell.source)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (with_text("torch.randint", "helper.randint"), "use helper, which"),
+        (with_text("len(ids)", "math.floor(len(ids))"), "use math, which"),
+        (with_text("#| export\n", ""), "no exported cell defines get_batch"),
+        (as_markdown, "cell 33.*press Y"),
+        (with_text("    n_starts", "%time\n    n_starts"), "cell 33.*%time"),
+    ],
+)
+def test_an_export_that_would_lack_something_is_refused(mine, change, said):
+    before = (mine / "minigpt" / "data.py").read_bytes()
+    changed(mine, "02_data.ipynb", change)
+    with pytest.raises(CourseError, match=f"^02_data.ipynb.*{said}"):
         edition.export(mine, ("02",))
+    assert (mine / "minigpt" / "data.py").read_bytes() == before
 
 
-def test_a_chapter_that_lost_its_export_is_told(mine):
+@pytest.mark.parametrize(
+    "mark", ["#|export", "# | export", "#| exports", "#| export\r"]
+)
+def test_a_blank_is_seen_under_any_mark_that_nbdev_knows(mine, mark):
+    nb = read(mine / "02_data.ipynb")
+    for cell in nb.cells:
+        cell.source = re.sub("^#\\| export$", mark, cell.source, flags=re.M)
+    write(nb, mine / "02_data.ipynb")
+    with pytest.raises(CourseError, match="has blanks: data.split"):
+        edition.export(mine, ("02",))
+    solve(mine, "02_data.ipynb")
+    assert edition.export(mine, ("02",)) == [("wrote", "data.py")]
+
+
+@pytest.mark.parametrize("line", ["", "#| default_exp other"])
+def test_a_chapter_that_names_no_module_or_another_is_told(mine, line):
     solve(mine, "02_data.ipynb")
     nb = read(mine / "02_data.ipynb")
     for cell in nb.cells:
-        cell.source = cell.source.replace("#| default_exp data", "")
+        cell.source = cell.source.replace("#| default_exp data", line)
     write(nb, mine / "02_data.ipynb")
     with pytest.raises(CourseError, match="default_exp data"):
         edition.export(mine, ("02",))
-    nb.cells[-1] = nbformat.v4.new_markdown_cell("#| export\nx = 1")
+
+
+def test_a_stub_that_is_never_reached_is_no_blank_once_it_passed(mine):
+    stub = turn("data.batch")
+    changed(mine, "02_data.ipynb", lambda cell: cell)
+    nb = read(mine / "02_data.ipynb")
+    [cell] = [c for c in nb.cells if "def get_batch" in c.source]
+    cell.source += f"\n    {stub}"
     write(nb, mine / "02_data.ipynb")
-    with pytest.raises(CourseError, match=f"cell {len(nb.cells)}.*press Y"):
+    with pytest.raises(CourseError, match="has blanks: data.batch"):
         edition.export(mine, ("02",))
+    python(mine, WORK, "02_data.ipynb")
+    assert edition.export(mine, ("02",)) == [("wrote", "data.py")]
 
 
-def test_learn_continues_at_the_first_unfinished_chapter(tmp_path, monkeypatch):
-    called = []
+IN_ORDER = """
+import linecache, sys
+from pathlib import Path
+from minigpt.course.check import blanks_of, check, use_reference
+from minigpt.course.edition import begin
+from minigpt.course.exercises import find, of
+from minigpt.course.notebooks import read, write
+from minigpt.course.source import put_back, turn
+
+begin()
+file, ids = Path(sys.argv[1]), sys.argv[2:]
+names = vars(sys.modules["__main__"])
+exec("import torch\\nfrom torch import nn\\n"
+     "from minigpt.multihead import *", names)
+for id in ids:
+    nb, name = read(file), find(id.lstrip("=")).name
+    [cell] = [c for c in nb.cells if f"class {name}(" in c.source]
+    if id[0] != "=":
+        cell.source = put_back(cell.source, id, blanks_of(id))
+        write(nb, file)
+        place = f"<{id}>"
+        lines = cell.source.splitlines(True)
+        linecache.cache[place] = (1, None, lines, place)
+        exec(compile(cell.source, place, "exec"), names)
+    for taken in ids[: ids.index(id) + 1]:
+        if taken[0] == "=":
+            use_reference(taken[1:])
+    if id[0] != "=":
+        result = check(id, names[name])
+        assert result.status == "passed", result
+"""
+
+
+@pytest.mark.parametrize(
+    "order, said",
+    [
+        (["heads", "attend", "forward"], "3 of 7 passed"),
+        (["heads", "=attend", "forward"], "2 of 7 passed, 1 by use_reference"),
+    ],
+)
+def test_blanks_of_one_cell_stay_passed_in_any_order(mine, order, said):
+    ids = [x[: x[0] == "="] + f"multihead.{x.lstrip('=')}" for x in order]
+    python(mine, IN_ORDER, "06_multihead.ipynb", *ids)
+    [line] = [x for x in edition.status(mine).splitlines() if x[:2] == "06"]
+    assert re.search(rf"  {said}  ", line), line
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Calls of JupyterLab: (its arguments, the folder it runs in)."""
+    calls = []
     monkeypatch.setattr(
-        subprocess, "call", lambda words, cwd: called.append((words, cwd)) or 0
+        subprocess, "call", lambda words, cwd: calls.append((words[4:], cwd))
     )
-    folder = tmp_path / "my course"
-    assert main(["learn", str(folder), "--no-browser", "--port", "9"]) == 0
+    return calls
+
+
+def note(folder, **states):
+    """Write into an edition how the exercises of modules went."""
     progress = edition.load_progress(folder)
-    for entry in exercises.of("tokenizer"):
-        progress["exercises"][entry.id] = {"status": "passed"}
+    for module, status in states.items():
+        for entry in exercises.of(module):
+            progress["exercises"][entry.id] = {"status": status}
     edition.save_progress(folder, progress)
-    assert main(["learn", str(folder)]) == 0
-    (first, where), (second, _) = called
-    assert first[3:] == [
-        "lab",
-        "00_welcome.ipynb",
-        "--no-browser",
-        "--port",
-        "9",
-    ]
-    assert second[3:] == ["lab", "02_data.ipynb"] and where == folder
+
+
+def test_learn_makes_a_copy_and_passes_on_options(tmp_path, opened):
+    folder = tmp_path / "my course"
+    assert not main(["learn", str(folder), "--no-browser", "--port", "9"])
+    words = ["00_welcome.ipynb", "--no-browser", "--port", "9"]
+    assert opened == [(words, folder)]
+
+
+def test_learn_goes_on_where_the_learner_was(mine, opened, monkeypatch):
+    note(mine, tokenizer="passed")
+    main(["learn", str(mine)])
+    note(mine, tokenizer="failed", data="passed", bigram="failed")
+    main(["learn", str(mine)])  # something in chapter 1 was left out
+    note(mine, bigram="reference")
+    monkeypatch.chdir(mine / "book")
+    main(["learn"])  # without a name, from inside
+    names = ["02_data.ipynb", "03_bigram.ipynb", "04_attention.ipynb"]
+    assert opened == [([name], mine) for name in names]
+
+
+def test_learn_makes_my_gpt_elsewhere(tmp_path, opened, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["learn"])
+    assert opened == [(["00_welcome.ipynb"], Path("my-gpt"))]
+    assert "course export 01" in capsys.readouterr().out
+    monkeypatch.chdir("my-gpt")
+    assert main(["course", "export", "00"]) == 2
+    assert "00_welcome.ipynb has no module" in capsys.readouterr().err
 
 
 def test_reset_gives_a_chapter_back_and_keeps_yours(mine, monkeypatch, capsys):
@@ -445,7 +579,7 @@ def test_damaged_progress_is_an_empty_one(mine):
 
 def test_begin_refuses_the_wrong_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CourseError, match="open it from the folder of your"):
+    with pytest.raises(CourseError, match="must run in the folder of your"):
         edition.begin()
 
 
@@ -488,6 +622,25 @@ def test_no_text_file_depends_on_the_systems_encoding(mine):
     assert plain(made.read_text(encoding="utf-8")) == plain(course)
     for path in mine.rglob("*.ipynb"):
         assert b"\r" not in path.read_bytes()
+
+
+def test_an_edition_with_the_line_ends_of_windows_works(mine):
+    for path in filter(Path.is_file, mine.rglob("*")):
+        text = path.read_bytes().replace(b"\n", b"\r\n")
+        path.write_bytes(text)
+    edition.start(ROOT, mine)
+    assert edition.own_modules(mine) == []
+    said = python(
+        mine,
+        "from minigpt.course.check import check\n"
+        "from minigpt.tokenizer import merge_pair\n"
+        "print(merge_pair.__code__.co_filename)\n"
+        "print(check('tokenizer.merge', merge_pair).status)\n",
+    ).splitlines()
+    assert said == [str(mine / "minigpt" / "tokenizer.py"), "refused"]
+    solve(mine, "02_data.ipynb")
+    assert edition.export(mine, ("02",)) == [("wrote", "data.py")]
+    assert edition.own_modules(mine) == ["data"]
 
 
 def test_a_path_with_letters_that_the_output_lacks(tmp_path):

@@ -16,14 +16,14 @@ import pytest
 from minigpt.course import exercises
 from minigpt.course.check import check
 from minigpt.course.exercises import Exercise, Question
-from minigpt.course.notebooks import MARKS, chapters, module_name, read
-from minigpt.course.source import (
-    defines,
-    filled,
+from minigpt.course.notebooks import (
+    MARKS,
+    chapters,
     is_exported,
-    stub,
-    tasks,
+    module_name,
+    read,
 )
+from minigpt.course.source import defines, filled, stub, tasks
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = {

@@ -1,6 +1,7 @@
 """The classroom edition: nbgrader makes, grades and exports it."""
 
 import ast
+import copy
 import csv
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 from minigpt.__main__ import main
 from minigpt.course import exercises, release
 from minigpt.course.exercises.position import sinusoid
+from minigpt.course.grading import mended
 from minigpt.course.notebooks import chapters, module_name, read, write
 from minigpt.course.source import filled, pieces, tasks
 
@@ -214,26 +216,175 @@ WAYS = {  # student -> how the blanks are filled, points of 8
 }
 
 
-@pytest.mark.slow
-def test_one_assignment_handed_in_five_ways_gets_its_points(course, tmp_path):
-    folder = Path(shutil.copytree(course, tmp_path / "Kurs"))
-    code, said = nbgrader(folder, "generate_assignment", SHORT, "--force")
-    assert code == 0, said[-2000:]
-    blank = folder / "release" / SHORT / f"{SHORT}.ipynb"
-    source = read(folder / "source" / SHORT / f"{SHORT}.ipynb")
-    for student, (fill, _) in WAYS.items():
-        target = folder / "submitted" / student / SHORT / f"{SHORT}.ipynb"
-        write(answered(blank, source, fill), target)
-    code, said = nbgrader(folder, "autograde", SHORT)
-    assert code == 0, said[-3000:]
+def scores(folder):
+    """Student -> points of the assignment, as nbgrader exports them."""
     code, said = nbgrader(folder, "export", "--to", "grades.csv")
     assert code == 0, said[-2000:]
     with open(folder / "grades.csv", encoding="utf-8") as file:
-        rows = {
-            row["student_id"]: row
-            for row in csv.DictReader(file)
-            if row["assignment"] == SHORT
-        }
-    scores = {student: float(rows[student]["raw_score"]) for student in WAYS}
-    assert scores == {student: points for student, (_, points) in WAYS.items()}
-    assert {float(r["max_score"]) for r in rows.values()} == {8.0}
+        rows = [r for r in csv.DictReader(file) if r["assignment"] == SHORT]
+    assert {float(row["max_score"]) for row in rows} == {8.0}
+    return {row["student_id"]: float(row["raw_score"]) for row in rows}
+
+
+@pytest.fixture
+def classroom(course, tmp_path):
+    """A class of its own, and hand_in(student, notebook)."""
+    folder = Path(shutil.copytree(course, tmp_path / "Kurs"))
+    code, said = nbgrader(folder, "generate_assignment", SHORT, "--force")
+    assert code == 0, said[-2000:]
+
+    def hand_in(student, nb):
+        write(nb, folder / "submitted" / student / SHORT / f"{SHORT}.ipynb")
+
+    return folder, hand_in
+
+
+def handed_in(folder, fill):
+    """The assignment of a class, filled in by a student."""
+    blank = folder / "release" / SHORT / f"{SHORT}.ipynb"
+    source = read(folder / "source" / SHORT / f"{SHORT}.ipynb")
+    return answered(blank, source, fill)
+
+
+@pytest.mark.slow
+def test_one_assignment_handed_in_five_ways_gets_its_points(classroom):
+    folder, hand_in = classroom
+    for student, (fill, _) in WAYS.items():
+        hand_in(student, handed_in(folder, fill))
+    code, said = nbgrader(folder, "autograde", SHORT)
+    assert code == 0, said[-3000:]
+    assert scores(folder) == {s: points for s, (_, points) in WAYS.items()}
+
+
+# ---- damaged submissions
+
+FIRST, SECOND = "position-15", "position-18"  # the cells with blanks
+TEST = "position-token_positions-hidden"
+
+
+def at(nb, grade_id):
+    [*places] = [i for i, (_, m) in enumerate(marks(nb))
+                 if m.get("grade_id") == grade_id]  # fmt: skip
+    return places[0]
+
+
+def copied(nb):
+    """An answer cell twice, as JupyterLab copies it."""
+    place = at(nb, FIRST)
+    nb.cells.insert(place, copy.deepcopy(nb.cells[place]))
+
+
+def split(nb):
+    """An answer cell in two, as JupyterLab splits it: neither is Python."""
+    place = at(nb, SECOND)
+    other = copy.deepcopy(nb.cells[place])
+    lines = other.source.splitlines()
+    half = lines.index("        super().__init__()")
+    nb.cells[place].source = "\n".join(lines[:half])
+    other.source = "\n".join(lines[half:])
+    nb.cells.insert(place + 1, other)
+
+
+def without_a_test(nb):
+    del nb.cells[at(nb, TEST)]
+
+
+def without_the_first_cells(nb):
+    del nb.cells[:3]
+
+
+def as_text(nb):
+    """An answer cell that became a markdown cell."""
+    place = at(nb, FIRST)
+    cell = nbformat.v4.new_markdown_cell(nb.cells[place].source)
+    cell.metadata = nb.cells[place].metadata
+    nb.cells[place] = cell
+
+
+def in_disorder(nb):
+    """An answer below its tests."""
+    cell = nb.cells.pop(at(nb, FIRST))
+    nb.cells.insert(at(nb, TEST) + 1, cell)
+
+
+def ends_the_kernel(nb):
+    """An answer that ends the process that grades it: 4 of 8 points."""
+    cell = nb.cells[at(nb, SECOND)]
+    cell.source = cell.source.replace(
+        "super().__init__()", "import os; os._exit(0)"
+    )
+
+
+DAMAGES = [copied, split, without_a_test, without_the_first_cells, as_text,
+           in_disorder]  # fmt: skip
+
+
+@pytest.fixture
+def released(course):
+    """An assignment as it is handed out, and as it is solved."""
+    blank = read(course / "source" / SHORT / f"{SHORT}.ipynb")
+    for cell, mark in marks(blank):
+        if mark["solution"]:
+            cell.source = filled(cell.source, ["raise NotImplementedError"])
+    return blank
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_submission_is_mended_and_told(course, released, damage):
+    path = course / "source" / SHORT / f"{SHORT}.ipynb"
+    solved = answered(path, read(path), whole)
+    submission = copy.deepcopy(solved)
+    damage(submission)
+    nb, changes = mended(submission, released)
+    nbformat.validate(nb)
+    made = [c for c in nb.cells if "nbgrader" in c.metadata]
+    assert [(c.source, c.metadata.nbgrader) for c in made] == [
+        (cell.source, mark) for cell, mark in marks(solved)
+    ]
+    assert changes and mended(nb, released) == (nb, [])
+
+
+def test_an_untouched_copy_of_the_blank_is_no_answer(released):
+    nb = copy.deepcopy(released)
+    place = at(nb, FIRST)
+    nb.cells.append(copy.deepcopy(nb.cells[place]))
+    nb.cells[place].source = "def token_positions(): ..."
+    added = nbformat.v4.new_code_cell("helper = 1")
+    nb.cells.insert(place + 1, added)
+    made, _ = mended(nb, released)
+    sources = [cell.source for cell in made.cells]
+    place = sources.index("def token_positions(): ...")
+    assert sources[place + 1] == "helper = 1"
+    assert len(sources) == len(released.cells) + 1
+
+
+def test_grading_goes_on_after_a_damaged_submission(classroom):
+    folder, hand_in = classroom
+    damaged = handed_in(folder, whole)
+    for damage in (copied, without_a_test, ends_the_kernel):
+        damage(damaged)
+    hand_in("anna", damaged)
+    hand_in("bo", handed_in(folder, whole))
+    code, said = nbgrader(folder, "autograde", SHORT)
+    assert code == 0, said[-3000:]
+    assert f"Mended for anna: {TEST} was deleted" in said
+    assert "Mended for bo" not in said
+    assert scores(folder) == {"anna": 4, "bo": 8}
+
+
+@pytest.mark.slow
+def test_a_class_with_six_damaged_submissions_is_graded_whole(classroom):
+    folder, hand_in = classroom
+    damages = [*DAMAGES[:5], ends_the_kernel]
+    for number in range(26):
+        nb = handed_in(folder, whole)
+        if number % 4 == 1 and damages:
+            damages.pop(0)(nb)
+        hand_in(f"student{number:02}", nb)
+    broken = folder / "submitted" / "zoe" / SHORT / f"{SHORT}.ipynb"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    code, said = nbgrader(folder, "autograde", SHORT)
+    assert code == 1 and "for student 'zoe'" in said[-3000:]
+    expected = {f"student{number:02}": 8 for number in range(26)}
+    assert scores(folder) == expected | {"student21": 4, "zoe": 0}

@@ -184,8 +184,8 @@ class Learn:
     --no-browser or --ip.
     """
 
-    folder: tyro.conf.Positional[Path] = Path("my-gpt")
-    """Where your copy of the course is, or will be."""
+    folder: tyro.conf.Positional[Path | None] = None
+    """Your copy of the course. Default: the one that you are in, or my-gpt."""
 
 
 @dataclass(frozen=True)

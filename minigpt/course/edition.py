@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from minigpt.course.check import (
     MISSING,
     RECORDERS,
     REFERENCE,
+    check,
     source_of,
     with_reference,
 )
@@ -35,6 +35,7 @@ from minigpt.course.notebooks import (
     EXPORT,
     CourseError,
     chapters,
+    is_exported,
     module_name,
     read,
     replace_text,
@@ -42,7 +43,12 @@ from minigpt.course.notebooks import (
     without_marks,
     write,
 )
-from minigpt.course.source import definition, is_exported, stub, tasks
+from minigpt.course.source import (
+    defines,
+    definition,
+    stub,
+    tasks,
+)
 
 MARKER = "progress.json"  # in the learner's minigpt folder
 INIT = '''\
@@ -202,11 +208,12 @@ def _copy_modules(root: Path, folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path, pattern: str) -> None:
-    """Copy the files that are not there yet."""
+    """Copy the texts that are not there yet, with their links to notebooks."""
     for path in sorted(source.glob(pattern)):
         if not (target / path.name).exists():
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / path.name)
+            text = path.read_text(encoding="utf-8")
+            text = text.replace("](../notebooks/", "](../")
+            replace_text(target / path.name, text)
 
 
 def find_edition(start: Path | None = None) -> Path | None:
@@ -224,8 +231,7 @@ def the_edition(start: Path | None = None) -> Path:
     if folder is None:
         raise CourseError(
             f"{Path(start or Path.cwd()).resolve()} is not inside a learner "
-            "edition: change to the folder that 'python -m minigpt course "
-            "start' made"
+            "edition: change to the folder that 'minigpt learn' made"
         )
     return folder
 
@@ -264,8 +270,9 @@ def begin() -> None:
     if Path(minigpt.__file__).resolve().parent != (here / "minigpt").resolve():
         raise CourseError(
             f"this notebook runs in {here} and imported minigpt from "
-            f"{Path(minigpt.__file__).parent}: open it from the folder of "
-            "your edition, where your own minigpt stands"
+            f"{Path(minigpt.__file__).parent}: it must run in the folder of "
+            "your edition. Start 'minigpt learn' there; in VS Code, open that "
+            "folder"
         )
     if _record not in RECORDERS:
         RECORDERS.append(_record)
@@ -312,15 +319,27 @@ def _record(result, answer) -> None:
         return
     progress = load_progress(folder)
     entry = {"status": result.status}
+    name = getattr(exercises.find(result.id), "name", "")
     if answer is not MISSING and hasattr(answer, "__name__"):
-        name = getattr(exercises.find(result.id), "name", "")
-        source = source_of(answer, name)
-        entry["code"] = fingerprint(source)
+        entry["code"] = fingerprint(source_of(answer, name))
     progress["exercises"][result.id] = entry
     try:
         save_progress(folder, progress)
     except OSError as error:  # the answer's result is shown all the same
         print(f"not noted for `course status`: {error}")
+        return
+    if "code" in entry:
+        _check_others(folder, result.id, answer, entry["code"])
+
+
+def _check_others(folder, id: str, answer, code: str) -> None:
+    """Check again what passed with other code of the same definition."""
+    name = exercises.find(id).name
+    for exercise in exercises.of(id.split(".")[0]):
+        entry = load_progress(folder)["exercises"].get(exercise.id, {})
+        passed = entry.get("status") == "passed" and entry.get("code") != code
+        if passed and getattr(exercise, "name", "") == name:
+            check(exercise.id, answer)
 
 
 def fingerprint(source: str) -> str:
@@ -332,6 +351,8 @@ def fingerprint(source: str) -> str:
 def standing(nb, progress) -> dict[str, str]:
     """id -> passed, changed, reference, failed or open, for one notebook."""
     code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
+    sources = [c.source for c in nb.cells if is_exported(c)]
+    sources += [with_references(x, progress) for x in sources]
     states = {}
     for id in dict.fromkeys(re.findall(r'check\("([\w.-]+)"', code)):
         try:
@@ -340,19 +361,15 @@ def standing(nb, progress) -> dict[str, str]:
             if status == "passed" and entry.get("code"):
                 target = exercises.find(id).name
                 now = [
-                    fingerprint(definition(c.source, target))
-                    for c in nb.cells
-                    if is_exported(c) and _has(c.source, target)
+                    fingerprint(definition(source, target))
+                    for source in sources
+                    if target in defines(source)
                 ]
                 status = "passed" if entry["code"] in now else "changed"
         except (ValueError, SyntaxError, KeyError, TypeError):
             status = "changed"
         states[id] = status
     return states
-
-
-def _has(source, name) -> bool:
-    return bool(re.search(rf"^(class|def) {name}\b", source, re.M))
 
 
 def status(folder: Path) -> str:
@@ -401,8 +418,10 @@ def export(
         nb = read(path)
         refuse_lost_cells(nb, path.name, folder)
         if module_name(nb) is None:
+            if numbers:
+                raise CourseError(f"{path.name} has no module to export")
             continue
-        left = _fill_references(nb, progress)
+        left = _fill_blanks(nb, progress)
         if left and numbers:
             raise CourseError(
                 f"{path.name} has blanks: {', '.join(left)}. Fill them, or "
@@ -415,38 +434,38 @@ def export(
 def refuse_lost_cells(nb, filename: str, folder: Path) -> None:
     """Raises CourseError where a notebook no longer exports what it should."""
     for number, cell in enumerate(nb.cells, 1):
-        lines = map(str.rstrip, cell.source.splitlines())
-        if cell.cell_type != "code" and EXPORT in lines:
+        if cell.cell_type != "code" and EXPORT.search(cell.source):
             raise CourseError(
-                f"{filename}, cell {number}: it is marked '{EXPORT}' but is no "
-                "code cell: select it and press Y"
+                f"{filename}, cell {number}: it is marked '#| export' but is "
+                "no code cell: select it and press Y"
             )
     source = course_of(folder) / "notebooks" / filename
     expected = module_name(read(source)) if source.exists() else None
-    if expected and module_name(nb) is None:
+    if expected and module_name(nb) != expected:
         raise CourseError(
-            f"{filename}: no cell says '#| default_exp {expected}', so there is "
-            "no module to write: put that line back into the first code cell"
+            f"{filename}: no cell says '#| default_exp {expected}', so there "
+            "is no module to write: put that line back into the first code cell"
         )
 
 
-def _fill_references(nb, progress) -> list[str]:
-    """Put the course's definition where use_reference was run; ids left."""
-    left = []
-    for cell in nb.cells:
-        if not is_exported(cell):
-            continue
-        for id in blanks_in(cell.source):
-            known = progress["exercises"].get(id, {}).get("status")
-            if known != "reference":
-                left.append(id)
-                continue
-            exercise = exercises.find(id)
-            mine = definition(cell.source, exercise.name)
-            cell.source = cell.source.replace(
-                mine, with_reference(mine, exercise)[0]
-            )
+def _fill_blanks(nb, progress) -> list[str]:
+    """Put the course's lines where use_reference was run; ids that are open."""
+    states, left = standing(nb, progress), []
+    for cell in filter(is_exported, nb.cells):
+        cell.source = with_references(cell.source, progress)
+        left += [x for x in blanks_in(cell.source) if states.get(x) != "passed"]
     return left
+
+
+def with_references(source: str, progress) -> str:
+    """A cell with the course's lines in the blanks given to use_reference."""
+    for id in blanks_in(source):
+        if progress["exercises"].get(id, {}).get("status") == "reference":
+            exercise = exercises.find(id)
+            mine = definition(source, exercise.name)
+            filled, _ = with_reference(mine, exercise)
+            source = source.replace(mine, filled)
+    return source
 
 
 def blanks_in(source: str) -> list[str]:
@@ -474,6 +493,7 @@ def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
         name, source = module_source(copied)
     source = source.replace(f"../notebooks/{path.name}", f"../{path.name}")
     refuse_unknown_names(source, path.name)
+    refuse_lost_names(source, path.name, name)
     target = folder / "minigpt" / f"{name}.py"
     old = target.read_text(encoding="utf-8") if target.exists() else None
     if old == source:
@@ -485,6 +505,16 @@ def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
     progress["modules"][name] = _sha(source)
     save_progress(folder, progress)
     return "wrote", target.name
+
+
+def refuse_lost_names(source: str, notebook: str, name: str) -> None:
+    """Raises CourseError for a module that lacks what later chapters import."""
+    course = (REFERENCE / f"{name}.py").read_text(encoding="utf-8")
+    if lost := defines(course) - defines(source):
+        raise CourseError(
+            f"{notebook}: no exported cell defines {', '.join(sorted(lost))}, "
+            f"which the course's {name} has: begin that cell with '#| export'"
+        )
 
 
 def refuse_unknown_names(source: str, notebook: str) -> None:

@@ -14,8 +14,10 @@ JupyterLab opens {chapter}. Run cells with Shift+Enter; Ctrl-C here ends it.
 When a chapter is done: python -m minigpt course export {number} (in {folder})"""
 
 
-def learn(folder: Path, jupyter_options: list[str]) -> int:
+def learn(folder: Path | None, jupyter_options: list[str]) -> int:
     """Make the edition or continue with it, and open JupyterLab there.
+
+    Without a folder: the edition that this is run in, or else `my-gpt`.
 
     Raises:
         CourseError: JupyterLab is not installed, or the folder is taken.
@@ -24,12 +26,12 @@ def learn(folder: Path, jupyter_options: list[str]) -> int:
         raise CourseError(
             "JupyterLab is not installed: pip install -r requirements.txt"
         )
+    folder = folder or edition.find_edition() or Path("my-gpt")
     edition.start(edition.course_of(folder), folder)
     chapter = next_chapter(folder)
+    number = max(chapter.name[:2], "01")  # the welcome page has no module
     print(
-        WELCOME.format(
-            folder=folder, chapter=chapter.name, number=chapter.name[:2]
-        ),
+        WELCOME.format(folder=folder, chapter=chapter.name, number=number),
         flush=True,
     )
     command = [sys.executable, "-m", "jupyter", "lab", chapter.name]
@@ -40,12 +42,20 @@ def learn(folder: Path, jupyter_options: list[str]) -> int:
 
 
 def next_chapter(folder: Path) -> Path:
-    """The first chapter with an exercise that is open, or the welcome page."""
-    progress, done = edition.load_progress(folder), 0
-    found = edition.notebooks(folder)
-    for path in found:
-        states = edition.standing(read(path), progress).values()
-        done += sum(state != "open" for state in states)
-        if any(state not in ("passed", "reference") for state in states):
-            return path if done else found[0]
-    return found[-1]
+    """Where the learner was: the last chapter with an answer, or a later one.
+
+    A chapter is left when every exercise in it is passed.
+    """
+    progress = edition.load_progress(folder)
+    chapters = edition.notebooks(folder)
+    states = [
+        set(edition.standing(read(path), progress).values())
+        for path in chapters
+    ]
+    begun = [i for i, have in enumerate(states) if have - {"open"}]
+    if not begun:
+        return chapters[0]
+    for i in range(begun[-1], len(chapters)):
+        if states[i] - {"passed", "reference"}:
+            return chapters[i]
+    return chapters[-1]

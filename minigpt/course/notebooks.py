@@ -9,7 +9,7 @@ import nbformat
 
 from minigpt.files import atomic_write
 
-EXPORT = "#| export"
+EXPORT = re.compile(r"^\s*# *\| *exports?\s*$", re.M)  # as nbdev reads it
 BESIDE = ("files", "public")  # modules of minigpt that no chapter exports
 MARKS = ("### BEGIN SOLUTION", "### END SOLUTION")
 
@@ -81,17 +81,23 @@ def module_name(nb: nbformat.NotebookNode) -> str | None:
     """The module that a notebook exports, from its `#| default_exp` line."""
     for cell in nb.cells:
         if cell.cell_type == "code":
-            found = re.search(r"^#\| *default_exp +(\w+)", cell.source, re.M)
+            found = re.search(
+                r"^\s*# *\| *default_exp +(\w+)", cell.source, re.M
+            )
             if found:
                 return found[1]
     return None
 
 
+def is_exported(cell: nbformat.NotebookNode) -> bool:
+    """Is it a code cell marked `#| export`, which enters the package?"""
+    return cell.cell_type == "code" and bool(EXPORT.search(cell.source))
+
+
 def exported_cells(nb: nbformat.NotebookNode) -> Iterator[tuple[int, str]]:
-    """(cell number from 1, source) of each cell marked `#| export`."""
+    """(cell number from 1, source) of each cell that enters the package."""
     for number, cell in enumerate(nb.cells, 1):
-        lines = cell.source.splitlines()
-        if cell.cell_type == "code" and EXPORT in map(str.rstrip, lines):
+        if is_exported(cell):
             yield number, cell.source
 
 

@@ -20,12 +20,13 @@ from minigpt.course.notebooks import (
     BESIDE,
     CourseError,
     chapters,
+    is_exported,
     module_name,
     read,
     replace_text,
     write,
 )
-from minigpt.course.source import is_exported, tasks
+from minigpt.course.source import tasks
 
 CONFIG = '''\
 """Settings of this nbgrader course, made by `python -m minigpt course release`.
@@ -40,7 +41,24 @@ c.CourseDirectory.course_id = "minigpt"
 c.ClearSolutions.code_stub = {
     "python": 'raise NotImplementedError("your turn")'
 }
-# An answer that never ends costs its test, not the whole run.
+# Damaged notebooks are mended, one student at a time.
+c.Autograde.sanitize_preprocessors = [
+    "nbgrader.preprocessors.ClearOutput",
+    "minigpt.course.grading.MendCells",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+# An answer that never ends, or ends the kernel, costs its test.
+c.Autograde.autograde_preprocessors = [
+    "minigpt.course.grading.ExecuteOnward",
+    "nbgrader.preprocessors.IgnorePattern",
+    "nbconvert.preprocessors.ClearMetadataPreprocessor",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
 c.ExecutePreprocessor.timeout = 60
 c.ExecutePreprocessor.interrupt_on_timeout = True
 c.Execute.timeout = 60

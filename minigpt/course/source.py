@@ -8,7 +8,7 @@ from textwrap import indent
 
 import nbformat
 
-from minigpt.course.notebooks import EXPORT, MARKS, CourseError, syntax_error
+from minigpt.course.notebooks import MARKS, CourseError, syntax_error
 
 HEAD = re.compile(
     r"^\*\*(Exercise|Question)\*\* `([a-z_0-9]+\.[a-z_0-9-]+)` · (★{1,3}) · "
@@ -166,9 +166,3 @@ def defines(source: str) -> set[str]:
         return set()
     kinds = (ast.FunctionDef, ast.ClassDef)
     return {n.name for n in ast.parse(source).body if isinstance(n, kinds)}
-
-
-def is_exported(cell) -> bool:
-    """Is it a code cell that enters the package?"""
-    lines = map(str.rstrip, cell.source.splitlines())
-    return cell.cell_type == "code" and EXPORT in lines
