@@ -82,10 +82,11 @@ def plain(path):
 
 
 def shipped():
-    """The folders of the models that the page offers: the bigger ones, or the
-    first model until they are built."""
-    bigger = [ASSETS / "second_term", ASSETS / "world"]
-    return [f for f in bigger if built(f)] or [ASSETS / "presidents"]
+    """The folders of the models that the page offers, as far as they are
+    built: of the presidents, the larger one."""
+    wanted = [ASSETS / "second_term", ASSETS / "presidents", ASSETS / "world"]
+    found = [folder for folder in wanted if built(folder)]
+    return [f for f in found if f.name != "presidents" or f is found[0]]
 
 
 def built(folder):
