@@ -29,11 +29,6 @@ SHIPPED = {  # a folder in ASSETS: the commands that make its files again
         "train --preset reference --threads 1 --out runs/reference",
         "export-model runs/reference minigpt/assets/presidents",
     ),
-    "second_term": (
-        "train --preset second_term --compile --threads 2 "
-        "--out runs/second_term",
-        "export-model runs/second_term minigpt/assets/second_term --int8",
-    ),
     "world": (
         "train --preset world --compile --threads 2 --out runs/world",
         "export-model runs/world minigpt/assets/world --int8",
@@ -47,9 +42,8 @@ def load_model(
     """path -> a GPT (float32, CPU, ready to use) and its tokenizer.
 
     `path` is the folder of a run, of an exported model or of one in Hugging
-    Face's GPT-2 format, or a name: "presidents" (the default), "second_term"
-    and "world" come with the course, and "gpt2" is GPT-2 small, downloaded
-    once. Of a run, `weights` takes the best or the last; where no best is
+    Face's GPT-2 format, or a name: "presidents" (the default) and "world"
+    come with the course, and "gpt2" is GPT-2 small, downloaded once. Of a run, `weights` takes the best or the last; where no best is
     stored yet, it is the last, with a note.
     Raises ValueError, with the way out, where there is no model.
     """

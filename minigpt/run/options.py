@@ -157,10 +157,10 @@ class Generate:
     prompt: tyro.conf.Positional[str] = "-"
     """The text to continue; - reads it from standard input."""
     model: Path = ASSETS / "presidents"
-    """presidents, second_term or world, the models that come with the course;
-    gpt2, the real GPT-2 small (548 MB, downloaded once); or the folder of a
-    run, of an exported model, or of one in Hugging Face's GPT-2 format.
-    Default: presidents."""
+    """presidents or world, the models that come with the course; gpt2, the
+    real GPT-2 small (548 MB, downloaded once); or the folder of a run, of an
+    exported model, or of one in Hugging Face's GPT-2 format. Default:
+    presidents."""
     tokens: int = 200
     """The most tokens to write; an end-of-text token stops earlier."""
     temperature: float = 1.0
@@ -191,8 +191,7 @@ class Eval:
     """
 
     model: tyro.conf.Positional[Path] = ASSETS / "presidents"
-    """presidents, second_term or world, the models that come with the course,
-    or the folder of a run or of an exported model. Default: presidents."""
+    """presidents or world, the models that come with the course, or the folder of a run or of an exported model. Default: presidents."""
     part: Literal["val", "test"] = "val"
     """Which held-out part of the model's corpus."""
     stride: int = 0
