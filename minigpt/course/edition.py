@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -113,29 +114,22 @@ def learner_notebook(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook with blanks for solutions, checks below, no outputs."""
     known = module_name(nb) in exercises.modules()
     found = tasks(nb) if known else []
-    after = {}  # index of a cell -> the cells to put after it
-    for task in found:
-        place = task.cell if task.code is None else task.code
-        cell = new_code_cell(_check_call(task))
-        after.setdefault(place, []).append(cell)
-    blanks = {}
-    for task in found:
-        if task.code is not None:
-            blanks.setdefault(task.code, []).append(task)
-    cells, begun = [], False
+    cells = []
     for place, cell in enumerate(copy.deepcopy(nb.cells)):
+        here = [task for task in found if task.code == place]
+        asked = [t for t in found if t.code is None and t.cell == place]
         if cell.cell_type == "code":
-            if not begun:
+            if not any(c.cell_type == "code" for c in cells):
                 cells.append(new_code_cell(FIRST_CELL))
-                begun = True
             cell.outputs, cell.execution_count = [], None
-            if place in blanks:
-                cell.source = stub(cell.source, blanks[place])
+            if here:
+                cell.source = stub(cell.source, here)
             elif not known:  # a chapter without exercises is shown whole
                 cell.source = without_marks(cell.source)
         else:
             cell.source = cell.source.replace("](../book/", "](book/")
-        cells += [cell, *after.get(place, [])]
+        checks = [new_code_cell(_check_call(task)) for task in here + asked]
+        cells += [cell, *checks]
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:03}"
     made = nbformat.v4.new_notebook(cells=cells, metadata=nb.metadata)
@@ -196,7 +190,7 @@ def _copy_modules(root: Path, folder: Path) -> None:
     copies = progress["copies"]
     for path in chapters(root):
         name = module_name(read(path))
-        if name is None or name in progress["modules"]:
+        if name is None:
             continue
         target = folder / "minigpt" / f"{name}.py"
         text = (root / "minigpt" / f"{name}.py").read_text(encoding="utf-8")
@@ -304,12 +298,11 @@ def own_modules(folder: Path) -> list[str]:
 def _is_own(folder: Path, name: str, progress: dict) -> bool:
     """Is a module anything else than the copy that the edition came with?"""
     path = folder / "minigpt" / f"{name}.py"
-    if name in progress["modules"] or not path.exists():
-        return path.exists()
-    text = path.read_text(encoding="utf-8")
-    if _sha(text) == progress["copies"].get(name):
+    if not path.exists():
         return False
-    return text != (REFERENCE / f"{name}.py").read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    course = (REFERENCE / path.name).read_text(encoding="utf-8")
+    return text != course and _sha(text) != progress["copies"].get(name)
 
 
 def _record(result, answer) -> None:
@@ -380,22 +373,18 @@ def status(folder: Path) -> str:
         nb = read(path)
         name = module_name(nb)
         states = standing(nb, progress)
-        counts = {}
-        for state in states.values():
-            counts[state] = counts.get(state, 0) + 1
-        passed = f"{counts.pop('passed', 0)} of {len(states)} passed"
-        counts.pop("open", None)
+        counts = Counter(states.values())
+        passed = f"{counts['passed']} of {len(states)} passed"
         words = {
             "changed": "changed since it passed",
-            "reference": "by use_reference",
             "failed": "not right yet",
+            "reference": "by use_reference",
             "refused": "refused",
         }
-        more = [f"{n} {words.get(k, k)}" for k, n in sorted(counts.items())]
+        more = [f"{counts[k]} {words[k]}" for k in words if counts[k]]
         done = ", ".join([passed, *more]) if states else "no exercises"
-        whose = "no module" if name is None else f"{name}: the course's"
-        if name in mine:
-            whose = f"{name}: yours"
+        owner = "yours" if name in mine else "the course's"
+        whose = f"{name}: {owner}" if name else "no module"
         rows.append((path.stem, done, whose))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -569,11 +558,8 @@ def reset(root: Path, folder: Path, number: str) -> list[Path]:
     if name:
         kept += reset_module(folder, name, missing_ok=True)
         progress = load_progress(folder)
-        progress["exercises"] = {
-            id: x
-            for id, x in progress["exercises"].items()
-            if id.split(".")[0] != name
-        }
+        for exercise in exercises.of(name):
+            progress["exercises"].pop(exercise.id, None)
         save_progress(folder, progress)
     return kept
 
