@@ -6,7 +6,6 @@ export replaces. What a learner wrote is never overwritten: it is moved aside
 under another name.
 """
 
-import ast
 import copy
 import hashlib
 import importlib
@@ -29,7 +28,6 @@ from minigpt.course.check import (
     REFERENCE,
     check,
     source_of,
-    with_reference,
 )
 from minigpt.course.export import module_source
 from minigpt.course.notebooks import (
@@ -40,18 +38,24 @@ from minigpt.course.notebooks import (
     module_name,
     read,
     replace_text,
-    syntax_error,
     without_marks,
     write,
 )
+from minigpt.course.progress import (
+    MARKER,
+    blanks_in,
+    fingerprint,
+    load_progress,
+    save_progress,
+    standing,
+    with_references,
+)
 from minigpt.course.source import (
     defines,
-    definition,
     stub,
     tasks,
 )
 
-MARKER = "progress.json"  # in the learner's minigpt folder
 INIT = '''\
 """Your own minigpt: a module per chapter. What you export replaces a copy here.
 
@@ -230,23 +234,6 @@ def the_edition(start: Path | None = None) -> Path:
     return folder
 
 
-def load_progress(folder: Path) -> dict:
-    """What the edition remembers; damaged or missing: nothing."""
-    try:
-        text = (folder / "minigpt" / MARKER).read_text(encoding="utf-8")
-        progress = json.loads(text)
-        progress["exercises"], progress["modules"]  # both must be there
-    except (OSError, ValueError, KeyError, TypeError):
-        progress = {"exercises": {}, "modules": {}}
-    progress.setdefault("copies", {})
-    return progress
-
-
-def save_progress(folder: Path, progress: dict) -> None:
-    text = json.dumps(progress, indent=1, ensure_ascii=False) + "\n"
-    replace_text(folder / "minigpt" / MARKER, text)
-
-
 def notebooks(folder: Path, numbers: tuple[str, ...] = ()) -> list[Path]:
     """The chapters in an edition, all or by number."""
     found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
@@ -335,36 +322,6 @@ def _check_others(folder, id: str, answer, code: str) -> None:
             check(exercise.id, answer)
 
 
-def fingerprint(source: str) -> str:
-    """A short name for code, the same for any layout and comments."""
-    tree = ast.dump(ast.parse(source))
-    return hashlib.sha256(tree.encode()).hexdigest()[:12]
-
-
-def standing(nb, progress) -> dict[str, str]:
-    """id -> passed, changed, reference, failed or open, for one notebook."""
-    code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
-    sources = [c.source for c in nb.cells if is_exported(c)]
-    sources += [with_references(x, progress) for x in sources]
-    states = {}
-    for id in dict.fromkeys(re.findall(r'check\("([\w.-]+)"', code)):
-        try:
-            entry = progress["exercises"].get(id, {"status": "open"})
-            status = entry["status"]
-            if status == "passed" and entry.get("code"):
-                target = exercises.find(id).name
-                now = [
-                    fingerprint(definition(source, target))
-                    for source in sources
-                    if target in defines(source)
-                ]
-                status = "passed" if entry["code"] in now else "changed"
-        except (ValueError, SyntaxError, KeyError, TypeError):
-            status = "changed"
-        states[id] = status
-    return states
-
-
 def status(folder: Path) -> str:
     """A table: chapter, exercises, whose module."""
     progress, rows = load_progress(folder), []
@@ -444,31 +401,6 @@ def _fill_blanks(nb, progress) -> list[str]:
         cell.source = with_references(cell.source, progress)
         left += [x for x in blanks_in(cell.source) if states.get(x) != "passed"]
     return left
-
-
-def with_references(source: str, progress) -> str:
-    """A cell with the course's lines in the blanks given to use_reference."""
-    for id in blanks_in(source):
-        if progress["exercises"].get(id, {}).get("status") == "reference":
-            exercise = exercises.find(id)
-            mine = definition(source, exercise.name)
-            filled, _ = with_reference(mine, exercise)
-            source = source.replace(mine, filled)
-    return source
-
-
-def blanks_in(source: str) -> list[str]:
-    """The exercises whose blanks are still in a cell, not only in a comment."""
-    if syntax_error(source):
-        return []  # the export says what is wrong
-    ids = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            found = re.fullmatch(
-                r"NotImplementedError\('([\w.-]+): .*'\)", ast.unparse(node.exc)
-            )
-            ids += [found[1]] if found else []
-    return list(dict.fromkeys(ids))
 
 
 def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
