@@ -16,7 +16,14 @@ from minigpt.__main__ import main
 from minigpt.course import edition, exercises, notebooks
 from minigpt.course.check import MISSING, Result
 from minigpt.course.notebooks import CourseError, module_name, read, write
-from minigpt.course.source import pieces, put_back, solutions, tasks, turn
+from minigpt.course.source import (
+    definition,
+    pieces,
+    put_back,
+    solutions,
+    tasks,
+    turn,
+)
 
 ROOT = Path(__file__).parents[1]
 DIRECTORY = "ein Ordner/Übung 1"  # spaces and letters beyond ASCII
@@ -561,7 +568,7 @@ def test_a_passed_exercise_that_changes_is_no_longer_passed(mine):
     solve(mine, "01_tokenizer.ipynb")
     cells = read(mine / "01_tokenizer.ipynb").cells
     [source] = [c.source for c in cells if "class CharTok" in c.source]
-    code = edition.fingerprint(edition.definition(source, "CharTokenizer"))
+    code = edition.fingerprint(definition(source, "CharTokenizer"))
     progress = edition.load_progress(mine)
     progress["exercises"]["tokenizer.char"] = {"status": "passed", "code": code}
     edition.save_progress(mine, progress)

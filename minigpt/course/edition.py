@@ -6,7 +6,6 @@ export replaces. What a learner wrote is never overwritten: it is moved aside
 under another name.
 """
 
-import ast
 import copy
 import hashlib
 import importlib
@@ -15,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -28,7 +28,6 @@ from minigpt.course.check import (
     REFERENCE,
     check,
     source_of,
-    with_reference,
 )
 from minigpt.course.export import module_source
 from minigpt.course.notebooks import (
@@ -39,18 +38,24 @@ from minigpt.course.notebooks import (
     module_name,
     read,
     replace_text,
-    syntax_error,
     without_marks,
     write,
 )
+from minigpt.course.progress import (
+    MARKER,
+    blanks_in,
+    fingerprint,
+    load_progress,
+    save_progress,
+    standing,
+    with_references,
+)
 from minigpt.course.source import (
     defines,
-    definition,
     stub,
     tasks,
 )
 
-MARKER = "progress.json"  # in the learner's minigpt folder
 INIT = '''\
 """Your own minigpt: a module per chapter. What you export replaces a copy here.
 
@@ -113,29 +118,22 @@ def learner_notebook(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook with blanks for solutions, checks below, no outputs."""
     known = module_name(nb) in exercises.modules()
     found = tasks(nb) if known else []
-    after = {}  # index of a cell -> the cells to put after it
-    for task in found:
-        place = task.cell if task.code is None else task.code
-        cell = new_code_cell(_check_call(task))
-        after.setdefault(place, []).append(cell)
-    blanks = {}
-    for task in found:
-        if task.code is not None:
-            blanks.setdefault(task.code, []).append(task)
-    cells, begun = [], False
+    cells = []
     for place, cell in enumerate(copy.deepcopy(nb.cells)):
+        here = [task for task in found if task.code == place]
+        asked = [t for t in found if t.code is None and t.cell == place]
         if cell.cell_type == "code":
-            if not begun:
+            if not any(c.cell_type == "code" for c in cells):
                 cells.append(new_code_cell(FIRST_CELL))
-                begun = True
             cell.outputs, cell.execution_count = [], None
-            if place in blanks:
-                cell.source = stub(cell.source, blanks[place])
+            if here:
+                cell.source = stub(cell.source, here)
             elif not known:  # a chapter without exercises is shown whole
                 cell.source = without_marks(cell.source)
         else:
             cell.source = cell.source.replace("](../book/", "](book/")
-        cells += [cell, *after.get(place, [])]
+        checks = [new_code_cell(_check_call(task)) for task in here + asked]
+        cells += [cell, *checks]
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:03}"
     made = nbformat.v4.new_notebook(cells=cells, metadata=nb.metadata)
@@ -196,7 +194,7 @@ def _copy_modules(root: Path, folder: Path) -> None:
     copies = progress["copies"]
     for path in chapters(root):
         name = module_name(read(path))
-        if name is None or name in progress["modules"]:
+        if name is None:
             continue
         target = folder / "minigpt" / f"{name}.py"
         text = (root / "minigpt" / f"{name}.py").read_text(encoding="utf-8")
@@ -234,23 +232,6 @@ def the_edition(start: Path | None = None) -> Path:
             "edition: change to the folder that 'minigpt learn' made"
         )
     return folder
-
-
-def load_progress(folder: Path) -> dict:
-    """What the edition remembers; damaged or missing: nothing."""
-    try:
-        text = (folder / "minigpt" / MARKER).read_text(encoding="utf-8")
-        progress = json.loads(text)
-        progress["exercises"], progress["modules"]  # both must be there
-    except (OSError, ValueError, KeyError, TypeError):
-        progress = {"exercises": {}, "modules": {}}
-    progress.setdefault("copies", {})
-    return progress
-
-
-def save_progress(folder: Path, progress: dict) -> None:
-    text = json.dumps(progress, indent=1, ensure_ascii=False) + "\n"
-    replace_text(folder / "minigpt" / MARKER, text)
 
 
 def notebooks(folder: Path, numbers: tuple[str, ...] = ()) -> list[Path]:
@@ -304,12 +285,11 @@ def own_modules(folder: Path) -> list[str]:
 def _is_own(folder: Path, name: str, progress: dict) -> bool:
     """Is a module anything else than the copy that the edition came with?"""
     path = folder / "minigpt" / f"{name}.py"
-    if name in progress["modules"] or not path.exists():
-        return path.exists()
-    text = path.read_text(encoding="utf-8")
-    if _sha(text) == progress["copies"].get(name):
+    if not path.exists():
         return False
-    return text != (REFERENCE / f"{name}.py").read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    course = (REFERENCE / path.name).read_text(encoding="utf-8")
+    return text != course and _sha(text) != progress["copies"].get(name)
 
 
 def _record(result, answer) -> None:
@@ -342,36 +322,6 @@ def _check_others(folder, id: str, answer, code: str) -> None:
             check(exercise.id, answer)
 
 
-def fingerprint(source: str) -> str:
-    """A short name for code, the same for any layout and comments."""
-    tree = ast.dump(ast.parse(source))
-    return hashlib.sha256(tree.encode()).hexdigest()[:12]
-
-
-def standing(nb, progress) -> dict[str, str]:
-    """id -> passed, changed, reference, failed or open, for one notebook."""
-    code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
-    sources = [c.source for c in nb.cells if is_exported(c)]
-    sources += [with_references(x, progress) for x in sources]
-    states = {}
-    for id in dict.fromkeys(re.findall(r'check\("([\w.-]+)"', code)):
-        try:
-            entry = progress["exercises"].get(id, {"status": "open"})
-            status = entry["status"]
-            if status == "passed" and entry.get("code"):
-                target = exercises.find(id).name
-                now = [
-                    fingerprint(definition(source, target))
-                    for source in sources
-                    if target in defines(source)
-                ]
-                status = "passed" if entry["code"] in now else "changed"
-        except (ValueError, SyntaxError, KeyError, TypeError):
-            status = "changed"
-        states[id] = status
-    return states
-
-
 def status(folder: Path) -> str:
     """A table: chapter, exercises, whose module."""
     progress, rows = load_progress(folder), []
@@ -380,22 +330,18 @@ def status(folder: Path) -> str:
         nb = read(path)
         name = module_name(nb)
         states = standing(nb, progress)
-        counts = {}
-        for state in states.values():
-            counts[state] = counts.get(state, 0) + 1
-        passed = f"{counts.pop('passed', 0)} of {len(states)} passed"
-        counts.pop("open", None)
+        counts = Counter(states.values())
+        passed = f"{counts['passed']} of {len(states)} passed"
         words = {
             "changed": "changed since it passed",
-            "reference": "by use_reference",
             "failed": "not right yet",
+            "reference": "by use_reference",
             "refused": "refused",
         }
-        more = [f"{n} {words.get(k, k)}" for k, n in sorted(counts.items())]
+        more = [f"{counts[k]} {words[k]}" for k in words if counts[k]]
         done = ", ".join([passed, *more]) if states else "no exercises"
-        whose = "no module" if name is None else f"{name}: the course's"
-        if name in mine:
-            whose = f"{name}: yours"
+        owner = "yours" if name in mine else "the course's"
+        whose = f"{name}: {owner}" if name else "no module"
         rows.append((path.stem, done, whose))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -455,31 +401,6 @@ def _fill_blanks(nb, progress) -> list[str]:
         cell.source = with_references(cell.source, progress)
         left += [x for x in blanks_in(cell.source) if states.get(x) != "passed"]
     return left
-
-
-def with_references(source: str, progress) -> str:
-    """A cell with the course's lines in the blanks given to use_reference."""
-    for id in blanks_in(source):
-        if progress["exercises"].get(id, {}).get("status") == "reference":
-            exercise = exercises.find(id)
-            mine = definition(source, exercise.name)
-            filled, _ = with_reference(mine, exercise)
-            source = source.replace(mine, filled)
-    return source
-
-
-def blanks_in(source: str) -> list[str]:
-    """The exercises whose blanks are still in a cell, not only in a comment."""
-    if syntax_error(source):
-        return []  # the export says what is wrong
-    ids = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            found = re.fullmatch(
-                r"NotImplementedError\('([\w.-]+): .*'\)", ast.unparse(node.exc)
-            )
-            ids += [found[1]] if found else []
-    return list(dict.fromkeys(ids))
 
 
 def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
@@ -569,11 +490,8 @@ def reset(root: Path, folder: Path, number: str) -> list[Path]:
     if name:
         kept += reset_module(folder, name, missing_ok=True)
         progress = load_progress(folder)
-        progress["exercises"] = {
-            id: x
-            for id, x in progress["exercises"].items()
-            if id.split(".")[0] != name
-        }
+        for exercise in exercises.of(name):
+            progress["exercises"].pop(exercise.id, None)
         save_progress(folder, progress)
     return kept
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from minigpt.course import edition
 from minigpt.course.notebooks import CourseError, read
+from minigpt.course.progress import load_progress, standing
 
 WELCOME = """\
 Your course is in {folder}: notebooks with blanks to fill, and your own minigpt.
@@ -46,12 +47,9 @@ def next_chapter(folder: Path) -> Path:
 
     A chapter is left when every exercise in it is passed.
     """
-    progress = edition.load_progress(folder)
+    progress = load_progress(folder)
     chapters = edition.notebooks(folder)
-    states = [
-        set(edition.standing(read(path), progress).values())
-        for path in chapters
-    ]
+    states = [set(standing(read(path), progress).values()) for path in chapters]
     begun = [i for i, have in enumerate(states) if have - {"open"}]
     if not begun:
         return chapters[0]
