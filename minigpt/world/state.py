@@ -77,7 +77,8 @@ class State:
         if known is None:
             need(not self.strict, f"nobody said: {key}")
             table[key] = value
-        need(known in (None, value), f"{key}: {known}, not {value}")
+        about = key if isinstance(key, str) else ", ".join(key)
+        need(known in (None, value), f"{about}: {known}, not {value}")
 
     def is_at(self, person: str, place: str) -> None:
         for name in people(person):
@@ -90,7 +91,7 @@ class State:
         if len(persons) == 1:
             return
         names = [name for person in persons for name in people(person)]
-        need(len(set(names)) == len(names), "nobody meets himself")
+        need(len(set(names)) == len(names), "one person cannot be two")
         known = [self.place[n] for n in names if n in self.place]
         need(bool(known) or not self.strict, "nobody said where they are")
         for name in names if known else ():
