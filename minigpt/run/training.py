@@ -273,7 +273,7 @@ class Run:
         self.tokenizer = corpus.open_tokenizer(self.folder)
         self.held_out = corpus.held_out(self.folder, self.tokenizer)
         config = config_of(options, self.tokenizer.n_vocab)
-        found = self.newest(config) if options.resume else None
+        found = self.find_checkpoint(config) if options.resume else None
         torch.manual_seed(options.seed)
         self.model = GPT(config).to(team.device)
         self.optimizer = make_optimizer(self.model, self.recipe)
@@ -284,7 +284,7 @@ class Run:
             torch.compile(self.model) if options.compile else self.model
         )
 
-    def newest(self, config: GPTConfig):
+    def find_checkpoint(self, config: GPTConfig):
         """What the newest whole checkpoint holds; None before the first save.
 
         Raises ValueError where none can be used, it is another model's, or
