@@ -734,6 +734,7 @@ def test_a_disk_that_fills_leaves_the_earlier_checkpoint(tiny, monkeypatch):
         "--seed 99999999999999999999",
         "--seed -1",
         "--threads -1",
+        "--threads 99999",
         "--device abacus",
         "--device mps",
         "--corpus no-such-file",

@@ -227,7 +227,9 @@ LEAST = {  # option: the smallest number that it can be
     "log_every": 1, "eval_every": 1, "save_every": 1, "probes": 0,
     "tokens": 1, "stride": 0, "threads": 0, "seed": 0,
 }  # fmt: skip
-MOST = {"n_layer": 1000, "seed": 2**63 - 1}  # option: the largest number
+MOST = {  # option: the largest number that it can be
+    "n_layer": 1000, "seed": 2**63 - 1, "threads": 1024,
+}  # fmt: skip
 
 
 def check(options) -> None:
