@@ -252,8 +252,8 @@ def begin() -> None:
         raise CourseError(
             f"this notebook runs in {here} and imported minigpt from "
             f"{Path(minigpt.__file__).parent}: it must run in the folder of "
-            "your copy of the course. Run 'minigpt learn' there or, in VS Code, "
-            "open that folder"
+            "your copy of the course. Run 'minigpt learn' there, or open that "
+            "folder in VS Code"
         )
     if _record not in RECORDERS:
         RECORDERS.append(_record)

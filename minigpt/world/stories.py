@@ -112,7 +112,7 @@ def pick(rng, words, n: int, part: str, of_class: int) -> list[str]:
 
 @cache
 def episodes() -> tuple:
-    """For each: the letters it needs, and its steps (optional, alternatives)."""
+    """For each: the letters it needs, its steps (optional, alternatives)."""
     found = []  # those about a thing or a kind are there three times
     for text in EPISODES.values():
         steps = []
@@ -223,7 +223,7 @@ class Telling:
     # --- episodes ---
 
     def episode(self) -> bool:
-        """Tells a random episode that can happen now; False if it found none."""
+        """Tells a random episode that can happen now; False if it finds none."""
         for _ in range(200):
             letters, steps = self.rng.choice(episodes())
             plan = self.plan(letters, steps)
