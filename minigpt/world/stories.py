@@ -223,7 +223,7 @@ class Telling:
     # --- episodes ---
 
     def episode(self) -> bool:
-        """Tells a random episode that can happen now; False if it finds none."""
+        """Tells a random episode that can happen; False if it finds none."""
         for _ in range(200):
             letters, steps = self.rng.choice(episodes())
             plan = self.plan(letters, steps)
