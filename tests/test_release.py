@@ -367,8 +367,8 @@ def test_grading_goes_on_after_a_damaged_submission(classroom):
     hand_in("bo", handed_in(folder, whole))
     code, said = nbgrader(folder, "autograde", SHORT)
     assert code == 0, said[-3000:]
-    assert f"Mended for anna: {TEST} was deleted" in said
-    assert "Mended for bo" not in said
+    assert f"Repaired for anna: {TEST} was deleted" in said
+    assert "Repaired for bo" not in said
     assert scores(folder) == {"anna": 4, "bo": 8}
 
 

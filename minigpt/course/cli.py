@@ -185,7 +185,7 @@ class Learn:
     """
 
     folder: tyro.conf.Positional[Path | None] = None
-    """Your copy of the course. Default: the one that you are in, or my-gpt."""
+    """Your copy of the course. Default: the one you are in, or else my-gpt."""
 
 
 @dataclass(frozen=True)

@@ -252,8 +252,8 @@ def begin() -> None:
         raise CourseError(
             f"this notebook runs in {here} and imported minigpt from "
             f"{Path(minigpt.__file__).parent}: it must run in the folder of "
-            "your edition. Start 'minigpt learn' there; in VS Code, open that "
-            "folder"
+            "your copy of the course. Run 'minigpt learn' there, or open that "
+            "folder in VS Code"
         )
     if _record not in RECORDERS:
         RECORDERS.append(_record)
@@ -382,8 +382,8 @@ def refuse_lost_cells(nb, filename: str, folder: Path) -> None:
     for number, cell in enumerate(nb.cells, 1):
         if cell.cell_type != "code" and EXPORT.search(cell.source):
             raise CourseError(
-                f"{filename}, cell {number}: it is marked '#| export' but is "
-                "no code cell: select it and press Y"
+                f"{filename}, cell {number} is marked '#| export' but is not a "
+                "code cell: select it and press Y"
             )
     source = course_of(folder) / "notebooks" / filename
     expected = module_name(read(source)) if source.exists() else None
@@ -434,7 +434,8 @@ def refuse_lost_names(source: str, notebook: str, name: str) -> None:
     if lost := defines(course) - defines(source):
         raise CourseError(
             f"{notebook}: no exported cell defines {', '.join(sorted(lost))}, "
-            f"which the course's {name} has: begin that cell with '#| export'"
+            f"which the course's {name}.py has: put '#| export' at the top of "
+            "the cell that defines it"
         )
 
 

@@ -1,4 +1,4 @@
-"""What nbgrader does with a submission: mend its cells, survive its answers.
+"""How nbgrader grades a submission: it repairs cells and survives answers.
 
 The `nbgrader_config.py` of a class names both preprocessors.
 """
@@ -30,15 +30,15 @@ class MendCells(NbGraderPreprocessor):
         released = read(Path(folder) / f"{ids['notebook']}.ipynb")
         nb, changes = mended(nb, released)
         for change in changes:
-            self.log.warning("Mended for %s: %s", ids["student"], change)
+            self.log.warning("Repaired for %s: %s", ids["student"], change)
         if changes:
-            text = "\n- ".join(["Mended before it was graded:\n", *changes])
+            text = "\n- ".join(["Repaired before grading:\n", *changes])
             nb.cells.insert(0, new_markdown_cell(text, id="mended"))
         return nb, resources
 
 
 def mended(nb, released) -> tuple[NotebookNode, list[str]]:
-    """A submission in the cells of its assignment, and what was changed.
+    """A submission in the cells of its assignment, and what was repaired.
 
     The cells come in the order of the assignment. Cells that a student added
     stay below the cell that they were below.
@@ -57,7 +57,7 @@ def mended(nb, released) -> tuple[NotebookNode, list[str]]:
         changes += said
     order = list(dict.fromkeys(order[1:]))  # without copies
     if order != sorted(order, key=names.index):
-        changes.append("cells were moved: they are back in their order")
+        changes.append("cells were moved: they are back in order")
     for number, cell in enumerate(made.cells):
         cell.id = f"cell-{number:03}"
         if _name(cell) in names:
@@ -81,13 +81,14 @@ def _put_back(original, cells) -> tuple[list[NotebookNode], list[str]]:
     locked = original.metadata.nbgrader.locked
     changes = []
     if not own:
-        changes.append(f"{name} was deleted: it is back")
+        changes.append(f"{name} was deleted: it has been restored")
     elif any(cell.cell_type != original.cell_type for cell in own):
-        changes.append(f"{name} was no {original.cell_type} cell: it is again")
+        kind = original.cell_type
+        changes.append(f"{name} was not a {kind} cell: it is one again")
     elif len(own) > 1:
-        changes.append(f"{name} was there {len(own)} times: one counts")
+        changes.append(f"{name} appeared {len(own)} times: only one counts")
     elif locked and answers:
-        changes.append(f"{name} was changed: it is as it was")
+        changes.append(f"{name} was changed: it has been restored")
     kept = [] if answers and not locked else [copy.deepcopy(original)]
     for cell in cells:
         if _name(cell) != name:
@@ -99,7 +100,7 @@ def _put_back(original, cells) -> tuple[list[NotebookNode], list[str]]:
 
 
 def _joined(cells) -> list[NotebookNode]:
-    """The cells, with the parts of a split one, no Python alone, together."""
+    """The cells, with the parts of one that was split back together."""
     made = []
     for cell in cells:
         if made and made[-1].cell_type == cell.cell_type == "code":
@@ -113,7 +114,7 @@ def _joined(cells) -> list[NotebookNode]:
 
 
 class ExecuteOnward(Execute):
-    """Runs all cells; one that ends or blocks the kernel costs only itself."""
+    """Runs all cells, and skips one that kills or blocks the kernel."""
 
     def preprocess(self, nb, resources, km=None):
         self.place, self.fatal = None, {}  # index of a cell -> the error

@@ -41,7 +41,7 @@ c.CourseDirectory.course_id = "minigpt"
 c.ClearSolutions.code_stub = {
     "python": 'raise NotImplementedError("your turn")'
 }
-# Damaged notebooks are mended, one student at a time.
+# Damaged notebooks are repaired, one student at a time.
 c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.ClearOutput",
     "minigpt.course.grading.MendCells",
@@ -49,7 +49,7 @@ c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.OverwriteCells",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-# An answer that never ends, or ends the kernel, costs its test.
+# An answer that never ends, or kills the kernel, fails only its own tests.
 c.Autograde.autograde_preprocessors = [
     "minigpt.course.grading.ExecuteOnward",
     "nbgrader.preprocessors.IgnorePattern",

@@ -51,7 +51,7 @@ def parse_json(text: str) -> dict:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"it is not JSON: {error}") from None
+        raise CheckpointError(f"it is not valid JSON: {error}") from None
     if not isinstance(found, dict):
         raise CheckpointError(f"expected a JSON object, got {found!r:.40}")
     return found
@@ -274,8 +274,9 @@ def save_model(
     strange = sorted(weights(model).keys() ^ shapes_of(model.config).keys())
     if strange:
         raise ValueError(
-            f"the configuration does not describe {strange[0]}, so the file "
-            "could not be opened; merge LoRA first, with merge_lora(model)"
+            f"the configuration does not describe {strange[0]}, so the saved "
+            "file could not be opened again; if the model has LoRA, merge it "
+            "first with merge_lora(model)"
         )
     if int8:
         tensors = quantize(weights(model))

@@ -102,7 +102,7 @@ def open_tokenizer(folder: Path) -> Tokenizer:
         if isinstance(tokenizer, BPETokenizer):
             missing = {bytes([b]) for b in range(256)} - tokenizer.ranks.keys()
             if missing:
-                raise ValueError(f"the single byte {min(missing)} is missing")
+                raise ValueError(f"it has no token for the byte {min(missing)}")
     return tokenizer
 
 
@@ -186,7 +186,10 @@ def read_facts(folder: Path) -> dict:
     with naming(path):
         corpus, n_chars = facts["corpus"], facts["val"]["characters"]
         if not isinstance(corpus, str) or not n_chars > 0:
-            raise ValueError(f"{corpus!r} has {n_chars!r} characters")
+            raise ValueError(
+                "expected a corpus and its number of characters, got "
+                f"{corpus!r} and {n_chars!r}"
+            )
     return facts
 
 
@@ -200,12 +203,14 @@ def same_texts(folder: Path, part: str) -> list[str]:
     try:
         documents = texts(corpus, part)
     except ValueError as error:
-        raise ValueError(f"{folder} was trained on {corpus}: {error}") from None
+        raise ValueError(
+            f"{folder} was trained on {corpus}, which cannot be read: {error}"
+        ) from None
     kept = facts.get(part, {}).get("sha256")  # models of before have none
     if kept not in (None, digest(documents)):
         raise ValueError(
-            f"{corpus} is not the text that {folder} was trained on: its "
-            f"{part} part was another one"
+            f"{corpus} is no longer the text that {folder} was trained on: "
+            f"its {part} part has changed"
         )
     return documents
 

@@ -43,8 +43,9 @@ def load_model(
 
     `path` is the folder of a run, of an exported model or of one in Hugging
     Face's GPT-2 format, or a name: "presidents" (the default) and "world"
-    come with the course, and "gpt2" is GPT-2 small, downloaded once. Of a run, `weights` takes the best or the last; where no best is
-    stored yet, it is the last, with a note.
+    come with the course, and "gpt2" is GPT-2 small, downloaded once. Of a run,
+    `weights` takes the best or the last; if no best is stored yet, you get the
+    last, with a note.
     Raises ValueError, with the way out, where there is no model.
     """
     if weights not in ("best", "last"):
@@ -59,7 +60,7 @@ def load_model(
             model, tokenizer = load_folder(folder, weights)
         for name, p in model.named_parameters():
             if not p.isfinite().all():
-                raise ValueError(f"{folder}: {name} holds NaN or infinity")
+                raise ValueError(f"{folder}: {name} contains NaN or infinity")
     return model, tokenizer
 
 
@@ -96,7 +97,7 @@ def made_again(folder: Path):
             raise
         how = [f"`python -m minigpt {line}`" for line in SHIPPED[folder.name]]
         raise ValueError(
-            f"{error}. To make it again: {' and then '.join(how)}"
+            f"{error}. To make the file again, run {' and then '.join(how)}"
         ) from error
 
 
@@ -108,8 +109,8 @@ def load_folder(folder: Path, weights: str):
     model = exported_model(folder) or run_model(folder, weights)
     if model is None:
         raise ValueError(
-            f"there is no model in {folder}: neither model.safetensors nor the "
-            "checkpoints of a run"
+            f"there is no model in {folder}: it has neither model.safetensors "
+            "nor the checkpoints of a run"
         )
     tokenizer, n_vocab = open_tokenizer(folder), model.config.vocab_size
     if tokenizer.n_vocab != n_vocab:
@@ -147,7 +148,8 @@ def run_model(folder: Path, weights: str) -> GPT | None:
 def export_model(options: ExportModel) -> int:
     """`python -m minigpt export-model`: a run's best weights, ready to ship.
 
-    A run without best weights gives its last. With them go the tokenizer, the log (thinned), the curve and the probes.
+    A run without best weights exports its last ones. The tokenizer, the log
+    (thinned), the curve and the probes come along.
     Raises ValueError where `source` is not a run, or `target` is one.
     """
     source, target = options.source, options.target
@@ -157,7 +159,7 @@ def export_model(options: ExportModel) -> int:
     else:
         model, facts = run_model(source, "best"), {}
     if model is None:
-        raise ValueError(f"{source} is not a run with weights")
+        raise ValueError(f"{source} is not a run that has saved weights")
     if (target / "options.json").exists():  # whose own log and weights matter
         raise ValueError(f"{target} is a run: choose another folder to write")
     target.mkdir(parents=True, exist_ok=True)

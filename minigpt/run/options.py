@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-ASSETS = Path(__file__).parents[1] / "assets"  # the models that we ship
+ASSETS = Path(__file__).parents[1] / "assets"  # models that we ship
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Train:
     overwrite: bool = False
     """Replace the run in --out."""
     preset: Literal["none", "reference", "world", "fast"] = "none"
-    """Start from other defaults: reference and world are the models that the
-    course ships, fast learns the most in a minute on a laptop."""
+    """Start from other defaults: reference and world train the models that
+    come with the course, and fast learns the most in a minute on a laptop."""
 
     corpus: str = "sotu"
     """sotu, world, tinyshakespeare, or the path of a text file."""
@@ -78,8 +78,8 @@ class Train:
     min_lr: float = 1e-4
     """Learning rate at the end."""
     warmup_steps: int | None = None
-    """Steps until the highest learning rate; None: a tenth of --max-steps, at
-    most 100 or what the preset has."""
+    """Steps until the highest learning rate; None: a tenth of --max-steps, but
+    no more than the preset has (100 without a preset)."""
     decay: Literal["cosine", "linear"] = "cosine"
     """The way down to --min-lr."""
     weight_decay: float = 0.1
@@ -157,9 +157,9 @@ class Generate:
     prompt: tyro.conf.Positional[str] = "-"
     """The text to continue; - reads it from standard input."""
     model: Path = ASSETS / "presidents"
-    """presidents or world, the models that come with the course; gpt2, the
+    """The model: presidents or world, which come with the course; gpt2, the
     real GPT-2 small (548 MB, downloaded once); or the folder of a run, of an
-    exported model, or of one in Hugging Face's GPT-2 format. Default:
+    exported model, or of a model in Hugging Face's GPT-2 format. Default:
     presidents."""
     tokens: int = 200
     """The most tokens to write; an end-of-text token stops earlier."""
@@ -191,7 +191,8 @@ class Eval:
     """
 
     model: tyro.conf.Positional[Path] = ASSETS / "presidents"
-    """presidents or world, the models that come with the course, or the folder of a run or of an exported model. Default: presidents."""
+    """The model: presidents or world, which come with the course, or the
+    folder of a run or of an exported model. Default: presidents."""
     part: Literal["val", "test"] = "val"
     """Which held-out part of the model's corpus."""
     stride: int = 0
@@ -209,16 +210,16 @@ class Eval:
 
 @dataclass(frozen=True)
 class ExportModel:
-    """Turn a run into a small model to ship: its best weights in float16 or
-    int8, tokenizer, probes, log and where it comes from."""
+    """Turn a run into a small model to share: its best weights in float16 or
+    int8, its tokenizer, probes and log, and a record of where it came from."""
 
     source: tyro.conf.Positional[Path]
     """Folder of a run."""
     target: tyro.conf.Positional[Path]
     """Folder to write; files of these names in it are replaced."""
     int8: bool = False
-    """Store each matrix in one byte a number instead of two: half the size,
-    and almost the same loss."""
+    """Store matrices with one byte per number instead of two: half the size,
+    almost the same loss."""
 
 
 LEAST = {  # option: the smallest number that it can be

@@ -73,7 +73,7 @@ def train_gpt(options: Train) -> int:
             raise
         raise ValueError(
             "there is not enough memory: try a smaller --micro-batch-size "
-            "(also with --resume), --block-size or --n-embd"
+            "(even with --resume), --block-size or --n-embd"
         ) from error
 
 
@@ -298,8 +298,8 @@ class Run:
             raise ValueError(f"{self.folder} has checkpoints of another model")
         if place["step"] > self.options.max_steps:
             raise ValueError(
-                f"--max-steps must be at least {place['step']}, the steps that "
-                f"are done, got {self.options.max_steps}"
+                f"--max-steps must be at least {place['step']}, the number of "
+                f"steps already done, got {self.options.max_steps}"
             )
         return found
 

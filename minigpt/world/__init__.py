@@ -1,4 +1,4 @@
-"""A little world: short stories whose truth is always known."""
+"""A little world: short stories in which we always know what is true."""
 
 from minigpt.world.checking import Report, Verdict, check
 from minigpt.world.language import Event

@@ -11,11 +11,11 @@ END_OF_SENTENCE = re.compile(r'(?<=[.!?])\s+|(?<=[.!?]")\s+(?=[A-Z"])')
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sentence: what it says, and what is wrong with it."""
+    """One sentence: what it says, and what is wrong with it, if anything."""
 
     sentence: str
-    event: Event | None  # None where no pattern says it
-    contradiction: str  # empty where there is none
+    event: Event | None  # None if no pattern matches
+    contradiction: str  # empty if there is none
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def split_sentences(text: str) -> list[str]:
 def check(text: str) -> Report:
     """Reads a text and keeps track of what is true.
 
-    A sentence that contradicts the ones before it changes nothing, and one
-    that no pattern says is left out.
+    A sentence that contradicts the ones before it changes nothing, and
+    neither does one that matches no pattern.
     """
     state, context, verdicts = State(), Context(), []
     for sentence in split_sentences(text):
@@ -64,7 +64,7 @@ def check(text: str) -> Report:
 
 
 def accept(state: State, reading: Reading) -> str:
-    """One reading becomes true; why it cannot, or an empty text."""
+    """Makes a reading true. Returns why it cannot be, or an empty text."""
     try:
         for thing, look in reading.looks:
             happen(state, "looks", {"x": thing, "c": look})

@@ -67,7 +67,7 @@ class Context:
     kind: str = ""
 
     def after(self, args: dict) -> None:
-        """Another sentence was said. People stay until others are named."""
+        """Takes note of a sentence. People stay until others are named."""
         persons = [
             name
             for letter, value in args.items()
@@ -79,7 +79,7 @@ class Context:
         self.kind = args.get("k", "")
 
     def persons(self, pronoun: str) -> str | None:
-        """The only one whom he, she or they can mean."""
+        """The only person or pair that he, she or they can mean."""
         if pronoun == "they":
             return join(self.people) if len(self.people) == 2 else None
         group = BOYS if pronoun == "he" else GIRLS
@@ -87,7 +87,7 @@ class Context:
         return found[0] if len(found) == 1 else None
 
     def thing(self, pronoun: str) -> str | None:
-        """The only one that it or them can mean."""
+        """The only thing that it or them can mean."""
         found = [x for x in self.things if (x in PAIRS) == (pronoun == "them")]
         if len(found) != 1 or (self.kind and pronoun == "them"):
             return None
@@ -95,7 +95,7 @@ class Context:
 
 
 def join(names: list[str]) -> str:
-    """Mia, Tom -> `Mia and Tom`: the one order that a pair has."""
+    """Tom, Mia -> `Mia and Tom`: a pair is always in this order."""
     return " and ".join(sorted(names))
 
 
@@ -110,7 +110,7 @@ def pronouns(person: str) -> dict[str, str]:
 WORD = re.compile(r"(?<!\S)[A-Za-z]+(?!\S)")  # with nothing attached to it
 SLOT = re.compile(r"\{(\w|\+|)(?:\.(\w+))?(?::(\w+)(!?))?\}")
 NAME = r"[A-Z][a-z]+(?: and [A-Z][a-z]+)?"
-SHAPES = {  # a form -> the words that it can have
+SHAPES = {  # a form -> a regular expression for its words
     "person": rf"{NAME}|he|she|they",
     "person.obj": rf"{NAME}|him|her|them",
     "person.name": NAME,
@@ -193,11 +193,11 @@ class Pattern:
         return self.text.startswith(("{A} ", "{B} "))
 
     def fits(self, args: dict, context: Context) -> bool:
-        """Whether it can say this event here."""
+        """Whether it can tell this event at this point."""
         if self.elided and args["k"] != context.kind:
             return False
         if '"' in self.text and " and " in args.get("A", ""):
-            return False  # two do not speak with one mouth
+            return False  # only one person speaks at a time
         needs_some = self.bare_number or " only " in self.text
         return not (needs_some and args.get("n") == 0)
 
@@ -214,7 +214,7 @@ def patterns() -> dict[str, list[Pattern]]:
 
 
 def lower_first(text: str) -> str:
-    """A sentence as it is inside another one: names keep their capital."""
+    """A sentence as it looks inside another one: names keep their capital."""
     word = re.match(r"\w*", text)[0]
     if word in NAMES or word in DAYS:
         return text
@@ -229,7 +229,7 @@ def upper_first(text: str) -> str:
 
 
 def fixed(slot: Slot, args: dict) -> str | None:
-    """The words of a slot where there is only one choice."""
+    """The words of a slot if there is only one choice, or else None."""
     value, form = args.get(slot.letter), slot.form
     match SORT[slot.letter], form:
         case "person", "he" | "him" | "his":
@@ -341,7 +341,7 @@ class Speaker:
 
 
 class NoMatch(ValueError):
-    """A pattern does not say this."""
+    """A pattern does not match this."""
 
 
 @dataclass
@@ -353,7 +353,7 @@ class Reading:
 
 
 def read(sentence: str, context: Context) -> Iterator[Reading]:
-    """Every reading of a sentence; none where it is not of this world."""
+    """Every way to read a sentence; none if no pattern matches it."""
     for text, link in without_link(sentence.strip()):
         for pattern in candidates(text):
             found = pattern.regex.fullmatch(text)
@@ -365,7 +365,7 @@ def read(sentence: str, context: Context) -> Iterator[Reading]:
 
 
 def without_link(sentence: str) -> list[tuple[str, str]]:
-    """The sentence as patterns have it; also what follows Then, Now, ..."""
+    """The sentence as a pattern begins, and what follows Then, Now, ..."""
     texts = [(lower_first(sentence), "")]
     for link in (*LINKS, "Now"):
         if sentence.startswith(f"{link} "):
@@ -374,7 +374,7 @@ def without_link(sentence: str) -> list[tuple[str, str]]:
 
 
 def candidates(text: str) -> Iterator[Pattern]:
-    """The patterns all of whose fixed words the text has."""
+    """The patterns whose fixed words are all in the text."""
     words = dict.fromkeys(WORD.findall(text))
     for word in ("", *words):
         for pattern in by_longest_word().get(word, ()):
@@ -384,7 +384,7 @@ def candidates(text: str) -> Iterator[Pattern]:
 
 @cache
 def by_longest_word() -> dict[str, list[Pattern]]:
-    """A pattern's longest fixed word -> the patterns; "" where there is none."""
+    """A pattern's longest fixed word -> the patterns; "" if it has none."""
     found: dict[str, list[Pattern]] = {}
     for pattern in (p for ways in patterns().values() for p in ways):
         longest = max(sorted(pattern.words), key=len, default="")
@@ -430,7 +430,7 @@ def bind(pattern: Pattern, texts: tuple[str, ...], context: Context) -> Reading:
 
 
 def meaning(slot: Slot, text: str, context: Context, looks: list):
-    """The words in one slot -> [(letter, value)]; NoMatch where there is none."""
+    """The words in one slot -> [(letter, value)]. Raises NoMatch."""
     letter, form = slot.letter, slot.form
     match SORT[letter], form:
         case "person", "" | "obj" | "name" | "poss":

@@ -5,7 +5,7 @@ B are people, x and y things, P and Q places, s a spot, n a number, k a kind
 that is counted, c a look, m a mood, d a day. What follows the dot is a form:
 `{A.obj}` him, `{A.his}` his, `{x.a}` a red lamp, `{P.in}` in the barn. What
 follows the colon is a verb that agrees: `{A:go}` goes or went; with `!` it is
-in the present, as in speech; `{:rain}` has no subject here.
+in the present, as in speech; `{:rain}` has no slot for a subject.
 """
 
 PATTERNS = {

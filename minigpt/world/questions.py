@@ -1,4 +1,4 @@
-"""Questions about a story, each with the one right answer."""
+"""Questions about a story, each with its one right answer."""
 
 import random
 
@@ -23,11 +23,11 @@ WEATHER = {
 
 
 def questions(story: Story) -> list[tuple[str, str]]:
-    """Everything that can be asked about the end of a story, and before it.
+    """Everything you can ask about the end of a story and what came before.
 
-    What the story leaves open is answered by "Nobody said.", and so is what
-    it never mentions: the last questions are about a person and a thing of
-    its part that are not in it.
+    If the story does not say, the answer is "Nobody said." That is also the
+    answer to the last questions, which are about a person, a thing and a kind
+    that the story never mentions.
     """
     state = story.state
     asked = []
@@ -74,7 +74,7 @@ def yes_or_no(story: Story, thing: str) -> tuple[str, str]:
 
 
 def about_person(state, name: str, things) -> list[tuple[str, str]]:
-    """Where someone is, was before, and last saw each thing."""
+    """Where someone is and was before, and where they last saw each thing."""
     went = state.went[name]
     asked = [(f"Where is {name}?", inside(went[-1]))]
     if went.count(went[-1]) == 1:
@@ -111,10 +111,10 @@ def about_numbers(state, kind: str, names) -> list[tuple[str, str]]:
 
 
 def about_nobody(story: Story) -> list[tuple[str, str]]:
-    """A person, a thing and a kind that the story does not have.
+    """Questions about a person, a thing and a kind that are not in the story.
 
-    They are of the same class as those in it, so that the question keeps the
-    story's combinations in its part.
+    Each has the class of one that is in it, so that the questions stay within
+    the combinations of the story's part.
     """
     rng = random.Random(story.text)
     cast = story.cast

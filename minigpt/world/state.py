@@ -1,8 +1,8 @@
 """What is true in a story: where everyone and everything is, and who knows it.
 
 Each function below is one kind of event. It first checks that the event can
-happen, then makes it happen. A fact ("Tom was in the barn") is an event that
-changes nothing where it is known already, and must agree with what is known.
+happen, then makes it happen. A fact ("Tom was in the barn") is an event, too:
+it must agree with what is known, and changes nothing if it was known already.
 """
 
 from minigpt.world.words import (
@@ -21,7 +21,7 @@ class Contradiction(ValueError):
 
 
 def need(condition: bool, what: str) -> None:
-    """Raises Contradiction where the condition does not hold."""
+    """Raises Contradiction if the condition does not hold."""
     if not condition:
         raise Contradiction(what)
 
@@ -34,8 +34,9 @@ def people(names: str) -> list[str]:
 class State:
     """What the sentences so far have made true.
 
-    `strict` refuses what was never said: stories are made that way. Without
-    it an unknown fact is learned from the sentence that needs it.
+    If `strict`, a sentence may use only facts that were told before it;
+    stories are made that way. Otherwise, an unknown fact is learned from the
+    first sentence that needs it.
     """
 
     def __init__(self, strict: bool = False):
@@ -69,10 +70,10 @@ class State:
         """All of it, to compare two states."""
         return {k: v for k, v in vars(self).items() if k != "strict"}
 
-    # --- what an event asks for ---
+    # --- what an event requires ---
 
     def claim(self, table: dict, key, value) -> None:
-        """The entry has this value; where it was unknown, it has now."""
+        """Requires that an entry has this value, or stores it as a new one."""
         known = table.get(key)
         if known is None:
             need(not self.strict, f"nobody said: {key}")
@@ -87,7 +88,7 @@ class State:
             self.claim(self.place, name, place)
 
     def together(self, *persons: str) -> None:
-        """They are in one place; one person alone is."""
+        """Requires that all are in one place, as a single person always is."""
         if len(persons) == 1:
             return
         names = [name for person in persons for name in people(person)]
@@ -104,7 +105,7 @@ class State:
             self.hold(person, thing)
 
     def free(self, person: str, thing: str) -> None:
-        """The thing lies where the person is."""
+        """Requires that the thing lies where the person is."""
         where = self.where.get(thing)
         need(where is not None or not self.strict, f"nobody said: {thing}")
         need(where is None or where in PLACES, f"{thing}: {where}")
@@ -118,7 +119,7 @@ class State:
         )
 
     def place_of(self, thing: str) -> str | None:
-        """Where a thing is, be it lying or held; None where nobody said."""
+        """The place of a thing, lying or held; None if nobody said."""
         where = self.where.get(thing)
         return self.place.get(where, None if where == LOST else where)
 
@@ -164,7 +165,7 @@ class State:
 
 
 def happen(state: State, kind: str, args: dict) -> None:
-    """One event changes the state; Contradiction where it cannot happen."""
+    """One event changes the state. Raises Contradiction if it cannot happen."""
     EVENTS[kind](state, **args)
     state.look_around()
 
@@ -198,7 +199,7 @@ def both_at(w, A, B, P):
 
 @event
 def near(w, A, B):
-    """What an episode may ask for; no sentence says it."""
+    """A condition that an episode can have; no sentence tells it."""
     w.together(A, B)
 
 
@@ -536,7 +537,7 @@ def wonder(w, A, x):
 
 @event
 def believe(w, A, x, P):
-    """Where A saw the thing last, and where it is no longer."""
+    """A thinks that x is at P, where A last saw it; it is not there now."""
     w.claim(w.seen, (A, x), P)
     need(not w.strict or w.knows(x), f"nobody said: {x}")
     need(w.place_of(x) != P, f"{x} is there, so {A} is right")

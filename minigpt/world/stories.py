@@ -81,7 +81,7 @@ def part_of(name: str, thing: str, place: str) -> str:
 
 
 def draw_cast(rng: random.Random, part: str) -> Cast:
-    """A cast of which every combination belongs to the part."""
+    """A cast whose combinations all belong to the part."""
     n_names, n_things, n_kinds, n_places = rng.choice(SIZES)
     while True:
         stuff, land = rng.randrange(N_CLASSES), rng.randrange(N_CLASSES)
@@ -102,7 +102,7 @@ def draw_cast(rng: random.Random, part: str) -> Cast:
 
 
 def pick(rng, words, n: int, part: str, of_class: int) -> list[str]:
-    """n of the words; in a part of one class, words of one class."""
+    """n of the words; if the part has only one class, all of `of_class`."""
     mixed = len(PARTS[part]) > 1
     return rng.sample([w for w in words if mixed or CLASS[w] == of_class], n)
 
@@ -112,8 +112,8 @@ def pick(rng, words, n: int, part: str, of_class: int) -> list[str]:
 
 @cache
 def episodes() -> tuple:
-    """Each: the letters it needs, and steps (optional, alternatives)."""
-    found = []  # those about something are there three times
+    """For each: the letters it needs, its steps (optional, alternatives)."""
+    found = []  # those about a thing or a kind are there three times
     for text in EPISODES.values():
         steps = []
         for line in text.strip().splitlines():
@@ -137,7 +137,7 @@ class Telling:
         self.sentences: list[str] = []
 
     def tell(self, kind: str, link: str = "", **args) -> None:
-        """One more sentence, and what it makes true."""
+        """Adds a sentence, and makes true what it says."""
         if (
             kind == "counts"
             and self.has_fewer(args)
@@ -156,7 +156,7 @@ class Telling:
         return fewer and dict(last.args)["A"] == args["A"]
 
     def complete(self) -> bool:
-        """Tells all of it; False where nothing more could happen too soon."""
+        """Tells the whole story; False if it got stuck or became too long."""
         self.open()
         length = self.rng.randint(7, 11)
         while len(self.sentences) < length:
@@ -169,7 +169,7 @@ class Telling:
     # --- opening ---
 
     def open(self) -> None:
-        """Says who and what there is."""
+        """Introduces the people and the things."""
         rng, cast = self.rng, self.cast
         if rng.random() < 0.3:
             self.around()
@@ -223,7 +223,7 @@ class Telling:
     # --- episodes ---
 
     def episode(self) -> bool:
-        """Tells a random episode that can happen now; False if none did."""
+        """Tells a random episode that can happen; False if it finds none."""
         for _ in range(200):
             letters, steps = self.rng.choice(episodes())
             plan = self.plan(letters, steps)
@@ -360,7 +360,7 @@ class Telling:
             self.tell(kind, self.rng.choice(("", "Now")), **about)
 
     def pause(self) -> None:
-        """Something small that changes nothing, or what was true all along."""
+        """Something small that changes nothing, or a fact from earlier."""
         kind = self.rng.choice(("act", "feel", "scene", "recall", "recall"))
         if kind == "scene":
             self.tell("scene")
@@ -436,7 +436,7 @@ def documents(part: str) -> tuple[str, ...]:
 
 
 def stories(part: str = "train", seed: int = 0) -> Iterator[Story]:
-    """Stories without end."""
+    """Stories without end, from the seed on."""
     while True:
         yield story(seed, part)
         seed += 1

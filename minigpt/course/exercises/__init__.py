@@ -42,7 +42,7 @@ class Exercise:
 class Question:
     """A question whose answer is a number or a choice.
 
-    `words` are those of the right choice, which count as its letter does;
+    `words` are other ways to give the right choice, as good as its letter;
     `wrong` maps answers to why they are wrong; `within` is the tolerance of
     a number, `why` is said when the answer is right.
     """
