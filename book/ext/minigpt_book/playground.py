@@ -26,7 +26,7 @@ FOLDER = "_static/playground"
 FILES = ("tokenizer.json", "model.safetensors")
 PRESIDENTS = (
     "The presidents",
-    "It has read messages of U.S. presidents and writes in their manner.",
+    "It has read messages of U.S. presidents and writes in their style.",
 )
 MODELS = {  # what the page says about the models in minigpt/assets
     "presidents": PRESIDENTS,
