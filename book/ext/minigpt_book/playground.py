@@ -24,13 +24,11 @@ PACKAGE = Path(__file__).parents[3] / "minigpt"
 VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets"
 FOLDER = "_static/playground"
 FILES = ("tokenizer.json", "model.safetensors")
-PRESIDENTS = (
-    "The presidents",
-    "It has read messages of U.S. presidents and writes in their style.",
-)
 MODELS = {  # what the page says about the models in minigpt/assets
-    "presidents": PRESIDENTS,
-    "second_term": PRESIDENTS,
+    "presidents": (
+        "The presidents",
+        "It has read messages of U.S. presidents and writes in their style.",
+    ),
     "world": (
         "A little world",
         "It has read made-up stories of who is where and who has what.",
@@ -82,11 +80,8 @@ def plain(path):
 
 
 def shipped():
-    """The folders of the models that the page offers, as far as they are
-    built: of the presidents, the larger one."""
-    wanted = [ASSETS / "second_term", ASSETS / "presidents", ASSETS / "world"]
-    found = [folder for folder in wanted if built(folder)]
-    return [f for f in found if f.name != "presidents" or f is found[0]]
+    """The folders of the models that the page offers."""
+    return [ASSETS / name for name in MODELS]
 
 
 def built(folder):
