@@ -1,5 +1,5 @@
 """Figures and widgets for the chapters; never imported by the chain."""
 
-from minigpt.viz.style import ladder, palette, show
+from minigpt.viz.style import ladder, load_record, palette, show
 
-__all__ = ["ladder", "palette", "show"]
+__all__ = ["ladder", "load_record", "palette", "show"]

@@ -85,13 +85,15 @@ def show(fig, alt):
     )
 
 
-def _ladder_record(corpus, file):
-    """Return the recorded ladder: `baselines` {name: bits}, `stages` [{…}]."""
-    file = Path(file or RESULTS / f"ladder_{corpus}.json")
+def load_record(name, file=None):
+    """What a benchmark found: notebooks/results/NAME.json, or another file.
+
+    Raises FileNotFoundError where it was never written.
+    """
+    file = Path(file or RESULTS / f"{name}.json")
     if not file.exists():
         raise FileNotFoundError(
-            f"the ladder needs {file.name}, which is not in {file.parent.name}"
-            f"/; write it with: python benchmarks/ladder.py --corpus {corpus}"
+            f"{file} is missing: a command in benchmarks/ writes it"
         )
     return json.loads(file.read_text(encoding="utf-8"))
 
@@ -103,7 +105,7 @@ def ladder(stage, *, corpus="sotu", file=None):
 
     Raises ValueError when the record has no such stage.
     """
-    record = _ladder_record(corpus, file)
+    record = load_record(f"ladder_{corpus}", file)
     names = [rung["stage"] for rung in record["stages"]]
     if stage not in names:
         raise ValueError(
