@@ -174,6 +174,7 @@ def endless(word, pair):
     while True:
         torch.rand(1), numpy.random.rand(), random.random()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # if it was ignored
 before = states()
 try:
     check("tokenizer.merge", endless, seconds=600)

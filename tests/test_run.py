@@ -586,6 +586,10 @@ def no_memory(*_, **__):
     raise RuntimeError("DefaultCPUAllocator: not enough memory")
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -607,8 +611,7 @@ def test_a_run_that_cannot_begin_changes_nothing(words, tiny, monkeypatch):
         monkeypatch.setattr(training, "make_optimizer", no_memory)
         wrong = []
     elif words == "Ctrl-C":
-        prepared = lambda *_: signal.raise_signal(signal.SIGINT)  # noqa: E731
-        monkeypatch.setattr(training.corpus, "prepare", prepared)
+        monkeypatch.setattr(training.corpus, "prepare", interrupt)
         wrong, expected = [], STOPPED
     assert main(["train", *arguments(tiny), *wrong]) == expected
     again = ["train", *arguments(replace(other, overwrite=True, seed=3))]

@@ -147,7 +147,7 @@ def test_the_ladder_hides_later_rungs(record):
 def test_the_ladder_says_what_is_missing(record, tmp_path):
     with pytest.raises(ValueError, match=r"\['bigram', .*got 'trained well'"):
         ladder("trained well", file=record)
-    with pytest.raises(FileNotFoundError, match=r"ladder.py --corpus sotu"):
+    with pytest.raises(FileNotFoundError, match=r"none.json is missing"):
         ladder("bigram", file=tmp_path / "none.json")
 
 
