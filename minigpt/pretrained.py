@@ -154,7 +154,7 @@ def weights_file(path):
         is_pointer = f.read(20) == b"version https://git-"
     if is_pointer:
         raise ValueError(
-            f"{file} stands in for the weights until you call `git lfs pull`"
+            f"{file} is a Git LFS pointer to the weights: run `git lfs pull`"
         )
     return file
 

@@ -179,8 +179,7 @@ def start(root: Path, folder: Path) -> list[tuple[Path, bool]]:
     for name, text in [("minigpt/__init__.py", INIT), ("README.md", ABOUT)]:
         if not (folder / name).exists():
             replace_text(folder / name, text)
-    _copy(root / "notebooks" / "results", folder / "results", "*.json")
-    _copy(root / "book", folder / "book", "*.md")
+    _copy_pages(root / "book", folder / "book")
     if not (mine / MARKER).exists():
         progress = {"exercises": {}, "modules": {}, "course": str(root)}
         save_progress(folder, progress)
@@ -205,9 +204,9 @@ def _copy_modules(root: Path, folder: Path) -> None:
     save_progress(folder, progress)
 
 
-def _copy(source: Path, target: Path, pattern: str) -> None:
-    """Copy the texts that are not there yet, with their links to notebooks."""
-    for path in sorted(source.glob(pattern)):
+def _copy_pages(source: Path, target: Path) -> None:
+    """Copy the pages that are not there yet, with their links to notebooks."""
+    for path in sorted(source.glob("*.md")):
         if not (target / path.name).exists():
             text = path.read_text(encoding="utf-8")
             text = text.replace("](../notebooks/", "](../")

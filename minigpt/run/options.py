@@ -159,8 +159,7 @@ class Generate:
     model: Path = ASSETS / "presidents"
     """The model: presidents or world, which come with the course; gpt2, the
     real GPT-2 small (548 MB, downloaded once); or the folder of a run, of an
-    exported model, or of a model in Hugging Face's GPT-2 format. Default:
-    presidents."""
+    exported model, or of a model in Hugging Face's GPT-2 format."""
     tokens: int = 200
     """The most tokens to write; an end-of-text token stops earlier."""
     temperature: float = 1.0
@@ -192,7 +191,7 @@ class Eval:
 
     model: tyro.conf.Positional[Path] = ASSETS / "presidents"
     """The model: presidents or world, which come with the course, or the
-    folder of a run or of an exported model. Default: presidents."""
+    folder of a run or of an exported model."""
     part: Literal["val", "test"] = "val"
     """Which held-out part of the model's corpus."""
     stride: int = 0

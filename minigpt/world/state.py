@@ -123,6 +123,15 @@ class State:
         where = self.where.get(thing)
         return self.place.get(where, None if where == LOST else where)
 
+    def placed(self, person: str) -> None:
+        """The story has said where they are."""
+        known = all(name in self.place for name in people(person))
+        need(known or not self.strict, f"nobody said where {person} is")
+
+    def mentioned(self, thing: str) -> None:
+        """The story has said where the thing is."""
+        need(self.knows(thing) or not self.strict, f"nobody said: {thing}")
+
     def knows(self, thing: str) -> bool:
         return thing in self.where
 
@@ -203,6 +212,9 @@ def near(w, A, B):
     w.together(A, B)
 
 
+EVENTS |= dict.fromkeys(("greet", "thank", "together_act"), near)
+
+
 @event
 def go(w, A, P):
     w.together(*people(A))
@@ -250,7 +262,7 @@ def alone(w, A, P):
 @event
 def new_have(w, A, x, c=""):
     need(not w.knows(x), f"{x} is known")
-    need(not w.strict or A in w.place, f"nobody said where {A} is")
+    w.placed(A)
     w.hold(A, x)
     if c:
         w.look[x] = c
@@ -268,7 +280,7 @@ def new_lie(w, x, P, s, c=""):
 @event
 def new_find(w, A, x, s, c=""):
     need(not w.knows(x), f"{x} is known")
-    need(not w.strict or A in w.place, f"nobody said where {A} is")
+    w.placed(A)
     w.fits(s, w.place.get(A))
     w.hold(A, x)
     if c:
@@ -324,7 +336,7 @@ def take_off(w, A, x, s):
 @event
 def put(w, A, x, s):
     w.has(A, x)
-    need(not w.strict or A in w.place, f"nobody said where {A} is")
+    w.placed(A)
     w.fits(s, w.place.get(A))
     w.lay(x, w.place.get(A), s)
 
@@ -373,7 +385,7 @@ def find(w, A, x, s):
         if x in w.spot:
             w.claim(w.spot, x, s)
     w.fits(s, w.place.get(A))
-    need(not w.strict or A in w.place, f"nobody said where {A} is")
+    w.placed(A)
     w.hold(A, x)
 
 
@@ -387,7 +399,7 @@ def see(w, A, x, s):
 @event
 def miss(w, A, x, P):
     w.is_at(A, P)
-    need(not w.strict or w.knows(x), f"nobody said: {x}")
+    w.mentioned(x)
     need(w.place_of(x) != P, f"{x} is right there")
 
 
@@ -411,12 +423,12 @@ def play_with(w, A, x):
 
 @event
 def like(w, A, x):
-    need(not w.strict or w.knows(x), f"nobody said: {x}")
+    w.mentioned(x)
 
 
 @event
 def want(w, A, x):
-    need(not w.strict or w.knows(x), f"nobody said: {x}")
+    w.mentioned(x)
     need(w.where.get(x) != A, f"{A} has it already")
 
 
@@ -488,8 +500,8 @@ def find_some(w, A, n, k):
 
 @event
 def ask_where(w, A, x):
-    need(not w.strict or A in w.place, f"nobody said where {A} is")
-    need(not w.strict or w.knows(x), f"nobody said: {x}")
+    w.placed(A)
+    w.mentioned(x)
     need(w.where.get(x) != A, f"{A} has it")
     if w.strict and w.place_of(x) == w.place[A]:  # it may be in a bag
         need(w.where[x] not in PLACES, f"{A} sees it")
@@ -529,7 +541,7 @@ def tell_mine(w, A, x):
 
 @event
 def wonder(w, A, x):
-    need(not w.strict or w.knows(x), f"nobody said: {x}")
+    w.mentioned(x)
     need(w.where.get(x) != A, f"{A} has it")
     place = w.place_of(x)
     need(place is None or w.place.get(A) != place, f"{A} sees it")
@@ -539,7 +551,7 @@ def wonder(w, A, x):
 def believe(w, A, x, P):
     """A thinks that x is at P, where A last saw it; it is not there now."""
     w.claim(w.seen, (A, x), P)
-    need(not w.strict or w.knows(x), f"nobody said: {x}")
+    w.mentioned(x)
     need(w.place_of(x) != P, f"{x} is there, so {A} is right")
     need(w.where.get(x) != A, f"{A} has it")
 
@@ -576,22 +588,10 @@ def invite(w, A, B, P):
 
 @event
 def yes(w, A):
-    need(not w.strict or A in w.place, f"nobody said where {A} is")
+    w.placed(A)
 
 
-@event
-def no(w, A):
-    need(not w.strict or A in w.place, f"nobody said where {A} is")
-
-
-@event
-def thank(w, A, B):
-    w.together(A, B)
-
-
-@event
-def greet(w, A, B):
-    w.together(A, B)
+EVENTS["no"] = EVENTS["act"] = yes
 
 
 # --- the rest ----------------------------------------------------------------
@@ -614,19 +614,6 @@ def feel_lost(w, A, m, x):
 def feel_have(w, A, m, x):
     w.has(A, x)
     feel(w, A, m)
-
-
-@event
-def act(w, A):
-    need(
-        not w.strict or all(name in w.place for name in people(A)),
-        f"nobody said where {A} is",
-    )
-
-
-@event
-def together_act(w, A, B):
-    w.together(A, B)
 
 
 @event
