@@ -11,10 +11,10 @@ import linecache
 import sys
 import unicodedata
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+from minigpt.course.compare import tell
 from minigpt.course.exercises import (
     Exercise,
     Question,
@@ -22,15 +22,24 @@ from minigpt.course.exercises import (
     find,
     of,
 )
+from minigpt.course.judge import REFERENCE, Example, cell_of, judge
 from minigpt.course.limits import one_thread, real_file
-from minigpt.course.notebooks import module_name, read
-from minigpt.course.source import definition, put_back, solutions, tasks, turn
-from minigpt.course.trial import REFUSED, Example, Stop, Trial, tell
+from minigpt.course.notebooks import EXPORT
+from minigpt.course.source import (
+    binds,
+    definition,
+    put_back,
+    solutions,
+    turn,
+)
 
-SECONDS = 10.0  # for one call of an answer
-REFERENCE = Path(__file__).resolve().parents[1]  # the course's own minigpt
+SECONDS = 10.0  # for one case
 MISSING = object()
 RECORDERS = []  # called with each Result; the learner edition adds one
+REFUSED = (
+    "this is the course's own code; your own lines are asked for. To go on "
+    "without them: use_reference"
+)
 
 
 @dataclass
@@ -55,6 +64,8 @@ class Result:
                 f"      expected  {e.expected}",
                 f"      got       {e.got}",
             ]
+            if e.differs:
+                lines.append(f"      differs   {e.differs}")
         return printable("\n".join(lines))
 
     @property
@@ -75,6 +86,7 @@ class Result:
                 f'<tr><th scope="row" style="text-align:left">{k}</th>'
                 f'<td style="text-align:left"><code>{safe(v)}</code></td></tr>'
                 for k, v in vars(self.example).items()
+                if v
             )
             rows = f"<table><tbody>{rows}</tbody></table>"
         style = "list-style:none;padding-left:1em"
@@ -128,54 +140,34 @@ def check(
 
 
 def _check_exercise(exercise, answer, seconds, seed) -> Result:
-    """The result for a definition; whatever goes wrong is put in words."""
-    module = exercise.id.split(".")[0]
-    trial = Trial(
-        exercise.id,
-        answer,
-        exercise.target,
-        str(REFERENCE / f"{module}.py"),
-        seconds,
-        seed,
-    )
-    try:
-        _is_fit(exercise, answer, module)
-        with one_thread():
-            exercise.check(trial)
-    except Stop as stop:
-        status, cause = stop.status, stop.cause
-        left = _blanks_left(exercise, answer)
-        if status == "not attempted" and 0 < left < exercise.blanks:
-            status, cause = "failed", "one of the blanks is still there"
-        if status == "blocked":
-            untouched = left >= exercise.blanks
-            status = "not attempted" if untouched else "failed"
-        return Result(exercise.id, status, trial.holds, cause, stop.example)
-    except Exception as error:  # an answer that no check foresaw
-        cause = (
-            "the answer behaves in a way that this check cannot judge "
-            f"({type(error).__name__}): {error}"
-        )
-        return Result(exercise.id, "failed", trial.holds, cause)
-    return Result(exercise.id, "passed", trial.holds)
-
-
-def _is_fit(exercise, answer, module) -> None:
-    """Stop for an answer that is no definition of the learner's own."""
+    """The result for a definition."""
     if answer is MISSING or answer is None or answer is Ellipsis:
-        name = exercise.name
-        raise Stop("not attempted", f"there is no {name} yet: run its cell")
-    is_class = "." in exercise.target or exercise.name[0].isupper()
-    if is_class and not inspect.isclass(answer):
-        of_class = type(answer).__name__ == exercise.name
-        got = "an object of it" if of_class else tell(answer)
+        cause = f"there is no {exercise.name} yet: run its cell"
+        return Result(exercise.id, "not attempted", cause=cause)
+    wanted = "class" if exercise.name[0].isupper() else "function"
+    if not getattr(inspect, f"is{wanted}")(answer):
         call = f"check({exercise.id!r}, {exercise.name})"
-        raise Stop("failed", f"hand over the class itself, {call}; got {got}")
-    if not callable(answer):
-        raise Stop("failed", f"expected a function, got {tell(answer)}")
-    file = _file(exercise, answer)
-    if _is_the_courses(file, module) or exercise.id in _ids_in(file):
-        raise Stop("refused", REFUSED)
+        cause = f"hand over the {wanted} itself, {call}; got {tell(answer)}"
+        return Result(exercise.id, "failed", cause=cause)
+    source, file = found(answer, exercise.name)
+    if not source:
+        cause = f"the lines of {exercise.name} were not found: run its cell"
+        return Result(exercise.id, "failed", cause=cause)
+    if _is_the_courses(file, exercise.module) or exercise.id in _ids_in(file):
+        return Result(exercise.id, "refused", cause=REFUSED)
+    blanks = source.count(turn(exercise.id))
+    if blanks == len(blanks_of(exercise.id)):
+        cause = "the blank is still there"
+        return Result(exercise.id, "not attempted", cause=cause)
+    if blanks:
+        cause = "one of the blanks is still there"
+        return Result(exercise.id, "failed", cause=cause)
+    with one_thread():
+        verdict = judge(exercise, source, _exported_names(), seconds, seed)
+    status = "failed" if verdict.cause else "passed"
+    return Result(
+        exercise.id, status, verdict.holds, verdict.cause, verdict.example
+    )
 
 
 def _is_the_courses(file: str, module: str) -> bool:
@@ -189,37 +181,32 @@ def _is_the_courses(file: str, module: str) -> bool:
     return text == course  # whatever their ends of lines
 
 
-def _file(exercise, answer) -> str:
-    """The file in which the answer's blank was filled."""
-    while isinstance(answer, partial):
-        answer = answer.func
-    for part in exercise.target.split(".")[1:]:
-        answer = getattr(answer, part, None)
-    if isinstance(answer, property):
-        answer = answer.fget
-    answer = inspect.unwrap(answer) if callable(answer) else answer
-    code = getattr(answer, "__code__", None)
-    return code.co_filename if code else ""
-
-
-def _blanks_left(exercise, answer) -> int:
-    """How many of an exercise's blanks are still there."""
-    return source_of(answer, exercise.name).count(turn(exercise.id))
+def found(answer, name: str) -> tuple[str, str]:
+    """(text, file) of a definition, also of a class in a notebook; or nothing."""
+    if not (inspect.isclass(answer) or inspect.isfunction(answer)):
+        return "", ""
+    parts = [answer, *vars(answer).values()]
+    for function in map(inspect.unwrap, filter(inspect.isfunction, parts)):
+        file = function.__code__.co_filename
+        try:
+            lines = linecache.getlines(file)
+            return definition("".join(lines), name), file
+        except (SyntaxError, ValueError):
+            continue
+    return "", ""
 
 
 def source_of(answer, name: str) -> str:
-    """The text of a definition, also of a class in a notebook; or nothing."""
-    if not (inspect.isclass(answer) or inspect.isfunction(answer)):
-        return ""
-    for function in [answer, *vars(answer).values()]:
-        if not inspect.isfunction(function):
-            continue
-        lines = linecache.getlines(function.__code__.co_filename)
-        try:
-            return definition("".join(lines), name)
-        except (SyntaxError, ValueError):
-            continue
-    return ""
+    """The text of a definition, or nothing."""
+    return found(answer, name)[0]
+
+
+def _exported_names() -> dict:
+    """What the cells marked `#| export` that were run in a notebook bind."""
+    main = _namespace()
+    cells = [x for x in main.get("In", []) if EXPORT.search(x)]
+    names = {name for cell in cells for name in binds(cell)}
+    return {name: main[name] for name in names if name in main}
 
 
 def _check_question(question, answer) -> Result:
@@ -279,22 +266,13 @@ def solution(id: str) -> Text:
     exercise = find(id)
     if isinstance(exercise, Question):
         return Text(f"{exercise.answer}: {exercise.why}")
-    lines = blanks_of(id)
-    if lines is None:
-        return Text(_course_source(exercise, exercise.target))
-    return Text("\n\n".join(lines))
+    return Text("\n\n".join(blanks_of(id)))
 
 
-def blanks_of(id: str) -> list[str] | None:
+def blanks_of(id: str) -> list[str]:
     """What the course has in the blanks of an exercise, from its notebook."""
-    for path in sorted((REFERENCE.parent / "notebooks").glob("*.ipynb")):
-        nb = read(path)
-        if module_name(nb) == id.split(".")[0]:
-            for task in tasks(nb):
-                if task.id == id and task.code is not None:
-                    every = solutions(nb.cells[task.code].source)
-                    return [every[block] for block in task.blocks]
-    return None
+    cell, task = cell_of(id)
+    return [solutions(cell)[block] for block in task.blocks]
 
 
 def _course_source(exercise, target) -> str:
@@ -308,7 +286,7 @@ def with_reference(source: str, exercise: Exercise) -> tuple[str, list[str]]:
     whole definition.
     """
     lines = blanks_of(exercise.id)
-    made = put_back(source, exercise.id, lines) if lines else None
+    made = put_back(source, exercise.id, lines)
     if made is not None:
         return made, [exercise.id]
     every = of(exercise.id.split(".")[0])
@@ -326,7 +304,7 @@ def use_reference(id: str) -> Result:
         return Result(id, "reference", cause=str(solution(id)))
     now = _namespace().get(exercise.name)
     source, ids = with_reference(source_of(now, exercise.name), exercise)
-    before = _file(exercise, now) if now is not None else ""
+    before = found(now, exercise.name)[1]
     ids = dict.fromkeys([*_ids_in(before), *ids])
     name = f"{COURSE_LINES}{', '.join(ids)}>"
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)

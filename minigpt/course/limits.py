@@ -12,11 +12,8 @@ import functools
 import io
 import os
 import random
-import sys
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,30 +27,24 @@ class OutOfTime(BaseException):
     """Raised inside a call that runs too long."""
 
 
-@dataclass
-class Outcome:
-    """What a call gave: a value or an error, and what it touched."""
+def run_limited(call, *, seconds, seed=0) -> BaseException | None:
+    """The error that `call()` raised, if any; OutOfTime after `seconds`.
 
-    value: Any = None
-    error: BaseException | None = None
-    dice: str = ""  # the global random state that it used, by name
-    ran: set = field(default_factory=set)  # (file, function) of watched code
-
-
-def run_limited(call, *, seconds, watch=None, seed=0):
-    """Outcome of `call()`, stopped after `seconds`.
-
-    `watch` is a file: which of its functions ran is kept in `outcome.ran`.
     The global random states are seeded before, and put back after.
     """
-    outcome = Outcome()
-    saved = _dice()
+    errors, done = [], threading.Event()
+
+    def work():
+        try:
+            call()
+        except BaseException as error:  # whatever the answer raises
+            errors.append(error)
+        finally:
+            done.set()
+
+    saved = random_states()
     _seed(seed)
-    before = _dice()
-    done = threading.Event()
-    thread = threading.Thread(
-        target=_work, args=(call, outcome, watch, done), daemon=True
-    )
+    thread = threading.Thread(target=work, daemon=True)
     short = _Short()
     try:
         with (
@@ -61,13 +52,11 @@ def run_limited(call, *, seconds, watch=None, seed=0):
             contextlib.redirect_stderr(short),
         ):
             late = _is_late(thread, done, seconds)
-        after = _dice()
     finally:  # also when you interrupt the check
         _restore(saved)
-    outcome.dice = ", ".join(k for k in before if before[k] != after[k])
     if late:
-        outcome.error = OutOfTime()
-    return outcome
+        return OutOfTime()
+    return errors[0] if errors else None
 
 
 @contextlib.contextmanager
@@ -81,26 +70,6 @@ def one_thread():
         yield
     finally:
         torch.set_num_threads(n)
-
-
-def _work(call, outcome, watch, done):
-    """Runs in the thread: keep what `call` returns or raises."""
-
-    def profile(frame, event, _):
-        code = frame.f_code
-        if event == "call" and real_file(code.co_filename) == file:
-            outcome.ran.add(code.co_qualname)
-
-    file = real_file(watch) if watch else None
-    if watch:
-        sys.setprofile(profile)
-    try:
-        outcome.value = call()
-    except BaseException as error:  # whatever the answer raises
-        outcome.error = error
-    finally:
-        sys.setprofile(None)
-        done.set()
 
 
 @functools.cache
@@ -136,7 +105,7 @@ def _interrupt(thread):
     )
 
 
-def _dice():
+def random_states() -> dict:
     """The global random states, as values that can be compared."""
     name, keys, *rest = np.random.get_state()
     return {

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from textwrap import indent
+from textwrap import dedent, indent
 
 import nbformat
 
@@ -120,6 +120,20 @@ def filled(source: str, answers: Sequence[str | None]) -> str:
     return "\n".join(lines)
 
 
+def answers_in(template: str, source: str) -> list[str] | None:
+    """What stands in the blanks of a learner's definition, without indent.
+
+    `template` is the course's, with its marks. None: the lines around the
+    blanks are not the course's any more.
+    """
+    pattern = ""
+    for solved, _, lines in pieces(template):
+        each = [re.escape(x.rstrip()) + r"[ \t]*\n" for x in lines]
+        pattern += r"((?:.*\n)*?)" if solved else "".join(each)
+    found = re.fullmatch(pattern, source.rstrip() + "\n")
+    return found and [dedent(x).strip("\n") for x in found.groups()]
+
+
 def turn(id: str) -> str:
     """The line that stands in a blank."""
     return f'raise NotImplementedError("{id}: your turn")'
@@ -166,3 +180,20 @@ def defines(source: str) -> set[str]:
         return set()
     kinds = (ast.FunctionDef, ast.ClassDef)
     return {n.name for n in ast.parse(source).body if isinstance(n, kinds)}
+
+
+def binds(source: str) -> set[str]:
+    """The names that the statements at the top of a cell bind."""
+    if syntax_error(source):
+        return set()
+    names = defines(source)
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(a.asname or a.name).split(".")[0] for a in node.names}
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            names |= {
+                n.id
+                for n in ast.walk(node)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
+    return names

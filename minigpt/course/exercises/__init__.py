@@ -1,17 +1,43 @@
-"""What each exercise expects: its check, hints, right and wrong answers.
+"""What each exercise expects: cases, hints, right and wrong answers.
 
-The task itself stands in the notebook, above the blank. One file here for
-each chapter, named as its module; `find("attention.head")` loads it.
+The task itself is in the notebook, above the blank. One file here for each
+chapter, named as its module; `find("attention.head")` loads it.
 """
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-Lines = str | tuple[str | None, ...]  # one text a blank; None: as it was
+
+
+@dataclass(frozen=True)
+class Edit:
+    """The course's own lines, with one piece of them replaced."""
+
+    old: str
+    new: str
+
+
+Lines = str | tuple[str | None, ...] | Edit  # one text a blank, None: as it is
+
+
+@dataclass(frozen=True)
+class Case:
+    """Lines of code that must do with an answer what they do with the course's.
+
+    The last is an expression. Its value counts, what it leaves of the inputs
+    made before, whether it draws from the global random state, and, with
+    `gradients`, what flows back to inputs and parameters. `holds` says what is
+    true where an answer passes.
+    """
+
+    holds: str
+    code: str
+    atol: float = 1e-5
+    gradients: bool = True
 
 
 @dataclass(frozen=True)
@@ -19,18 +45,22 @@ class Exercise:
     """A blank in an exported definition.
 
     `target` is the function that has the blank, `right` and `wrong` are what
-    could stand in it: other right answers, and typical wrong ones with a
-    piece of the message that each must get.
+    could stand in it: other right answers, and typical wrong ones, each with
+    the cause that a learner is told.
     """
 
     id: str
     target: str
-    check: Callable
+    cases: tuple[Case, ...]
     hints: tuple[str, str]
     right: tuple[Lines, ...] = ()
     wrong: tuple[tuple[Lines, str], ...] = ()
     core: bool = False
-    blanks: int = 1
+
+    @property
+    def module(self) -> str:
+        """The chapter's module."""
+        return self.id.split(".")[0]
 
     @property
     def name(self) -> str:
