@@ -13,18 +13,26 @@ import torch
 
 from minigpt.course import check as checking
 from minigpt.course.check import Result, check, hint, solution, use_reference
+from minigpt.course.compare import alike, difference, tell, unlike_kind
+from minigpt.course.judge import Example, put
 from minigpt.course.limits import PRINTED, OutOfTime, run_limited
-from minigpt.course.trial import Example, Stop, Trial, alike, tell, unlike_kind
 
 
-def merge(word, pair):
-    """A right answer for tokenizer.merge."""
+def merge(first, last="return tuple(text)"):
+    """An answer for tokenizer.merge, right but for its first and last line."""
+    source = f"""
+def merge_pair(word, pair):
+    {first}
     text, i = [], 0
     while i < len(word):
         n = 2 if word[i : i + 2] == pair else 1
         text.append(word[i] if n == 1 else word[i] + word[i + 1])
         i += n
-    return tuple(text)
+    {last}
+"""
+    names = {}
+    put(source, f"<{first} {last}>", names)
+    return names["merge_pair"]
 
 
 @pytest.mark.parametrize(
@@ -39,148 +47,144 @@ def test_a_choice_that_is_wrong_is_refused_also_with_its_words():
     assert check("cache.predict-heads", "twice as large").status == "failed"
 
 
-def endless(word, pair):
-    while True:
-        pass
-
-
-def stubborn(word, pair):
-    for _ in range(3):
+STUBBORN = """for _ in range(3):
         try:
-            while True:
-                pass
-        except BaseException:
-            continue
-
-
-def loud(word, pair):
-    print("x" * 10_000_000)
-    print("y", file=sys.stderr)
-    return merge(word, pair)
-
-
-def rolls(word, pair):
-    return merge(word, pair) if torch.rand(1) < 2 else None
-
-
-def rolls_numpy(word, pair):
-    return merge(word, pair) if np.random.rand() < 2 else None
-
-
-def deep(word, pair):
-    return deep(word, pair)
-
-
-class Odd:
-    """Raises whatever is done with it."""
-
-    def __getattr__(self, name):
-        raise RuntimeError("no")
-
-    def __eq__(self, other):
-        raise RuntimeError("no")
-
-    __hash__ = None
+            while True: pass
+        except BaseException: continue"""
 
 
 @pytest.mark.parametrize(
-    "answer, status, said",
+    "first, last, status, said",
     [
-        (merge, "passed", ""),
-        (loud, "passed", ""),
-        (endless, "failed", "never ends"),
-        (stubborn, "failed", "never ends"),
-        (rolls, "failed", "global random state (torch)"),
-        (rolls_numpy, "failed", "global random state (numpy)"),
-        (deep, "failed", "RecursionError"),
-        (lambda word, pair: 1 / 0, "failed", "ZeroDivisionError"),
-        (lambda word, pair: sys.exit(3), "failed", "SystemExit"),
-        (lambda word, pair: None, "failed", "returns None"),
-        (lambda word, pair: list(merge(word, pair)), "failed", "a list"),
-        (lambda word, pair: torch.zeros(2), "failed", "gives a Tensor"),
-        (lambda word, pair: np.zeros(2), "failed", "gives a ndarray"),
-        (lambda word, pair: Odd(), "failed", "gives a Odd"),
-        (lambda word: word, "failed", "TypeError"),
-        (7, "failed", "expected a function, got 7"),
-        ("merge", "failed", "expected a function"),
-        (Odd, "failed", ""),
-        (None, "not attempted", "run its cell"),
-        (..., "not attempted", "run its cell"),
+        ("pass", "return tuple(text)", "passed", ""),
+        ("print('x' * 10_000_000)", "return tuple(text)", "passed", ""),
+        ("while True: pass", "pass", "failed", "never ends"),
+        (STUBBORN, "pass", "failed", "never ends"),
+        ("import torch; torch.rand(1)", "return tuple(text)", "failed",
+         "global random state (torch)"),
+        ("import numpy; numpy.random.rand()", "return tuple(text)", "failed",
+         "global random state (numpy)"),
+        ("return merge_pair(word, pair)", "pass", "failed", "RecursionError"),
+        ("1 / 0", "pass", "failed", "ZeroDivisionError, raised by `1 / 0`"),
+        ("import sys; sys.exit(3)", "pass", "failed", "SystemExit"),
+        ("pass", "pass", "failed", "returns None"),
+        ("import torch", "return torch.zeros(2)", "failed", "gives a Tensor"),
+        ("class Odd: pass", "return Odd()", "failed", "gives a Odd"),
+        ("other(1)", "pass", "failed", "NameError, raised by `other(1)`"),
     ],
-)
-def test_any_answer_gets_a_result(answer, status, said, capsys):
-    answer = Odd() if answer is Odd else answer
-    result = check("tokenizer.merge", answer, seconds=0.5)
+)  # fmt: skip
+def test_any_answer_gets_a_result(first, last, status, said, capsys):
+    result = check("tokenizer.merge", merge(first, last), seconds=0.5)
     assert result.status == status and said in result.cause, result
     assert "Traceback" not in repr(result) + result._repr_html_()
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    "answer, status, said",
+    [
+        (7, "failed", "hand over the function itself"),
+        ("merge", "failed", "hand over the function itself"),
+        (object(), "failed", "hand over the function itself"),
+        (object, "failed", "hand over the function itself"),
+        (lambda word, pair: word, "failed", "run its cell"),
+        (None, "not attempted", "run its cell"),
+        (..., "not attempted", "run its cell"),
+    ],
+)
+def test_what_is_no_definition_is_told(answer, status, said):
+    result = check("tokenizer.merge", answer)
+    assert result.status == status and said in result.cause, result
+
+
+def test_a_definition_may_have_another_name():
+    names = {}
+    put("def mine(word, pair):\n    return word", "<mine>", names)
+    assert check("tokenizer.merge", names["mine"]).example
+
+
+def test_a_name_that_the_module_will_not_know_is_told(monkeypatch):
+    answer = merge("helper(1)")
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "helper", lambda x: x, raising=False)
+    result = check("tokenizer.merge", answer)
+    assert "your module will not know `helper`" in result.cause
+    cell = "#| export\ndef helper(x):\n    return x"
+    monkeypatch.setattr(main, "In", ["", cell], raising=False)
+    assert check("tokenizer.merge", answer).status == "passed"
+
+
 def test_an_unknown_id_names_those_there_are():
-    assert "tokenizer.merge" in check("tokenizer.nothing", merge).cause
-    assert "attention" in check("nothing", merge).cause
-    assert check(3, merge).status == "failed"
+    assert "tokenizer.merge" in check("tokenizer.nothing", merge("")).cause
+    assert "attention" in check("nothing", 1).cause
+    assert check(3, 1).status == "failed"
 
 
 def test_random_states_are_as_before():
     states = [torch.get_rng_state(), random.getstate(), np.random.get_state()]
-    check("tokenizer.merge", rolls)
-    check("tokenizer.merge", rolls_numpy)
+    check("tokenizer.merge", merge("import torch; torch.rand(1)"))
+    check("tokenizer.merge", merge("import numpy; numpy.random.rand()"))
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1] == random.getstate()
     assert all(map(np.array_equal, states[2], np.random.get_state()))
 
 
 def test_an_answer_that_changes_its_input_is_told():
-    def bad(ids, vocab_size):
-        counts = torch.zeros(vocab_size, vocab_size, dtype=torch.long)
-        for a, b in zip(ids[:-1], ids[1:], strict=True):
-            counts[a, b] += 1
-        ids.zero_()
-        return counts
-
-    result = check("bigram.count_bigrams", bad)
+    names = {"torch": torch}
+    put(
+        "def join_heads(x):\n"
+        "    x += 1\n"
+        "    return (x - 1).transpose(1, 2).flatten(2)\n",
+        "<changes>",
+        names,
+    )
+    result = check("multihead.join", names["join_heads"])
     assert "changes what it was given" in result.cause
-    assert result.example.got == "[0, 0, 0, 0, 0, 0, 0]"
+    assert result.example.differs
 
 
 def test_time_is_limited_and_the_thread_ends():
     before, start = threading.active_count(), time.perf_counter()
-    outcome = run_limited(lambda: endless(1, 2), seconds=0.3)
-    assert isinstance(outcome.error, OutOfTime)
+    endless = merge("while True: pass")
+    error = run_limited(lambda: endless(1, 2), seconds=0.3)
+    assert isinstance(error, OutOfTime)
     assert time.perf_counter() - start < 5
     assert threading.active_count() == before
 
 
 def test_a_call_into_c_is_left_behind():
     start = time.perf_counter()
-    outcome = run_limited(lambda: time.sleep(4), seconds=0.2)
-    assert isinstance(outcome.error, OutOfTime)
+    error = run_limited(lambda: time.sleep(4), seconds=0.2)
+    assert isinstance(error, OutOfTime)
     assert time.perf_counter() - start < 3.5
 
 
-INTERRUPTED = """
+INTERRUPTED = '''
 import _thread, os, random, signal, threading
 import numpy, torch
 from minigpt.course.check import check
+from minigpt.course.judge import put
 
 def states():
     name, keys, *rest = numpy.random.get_state()
     kept = torch.get_rng_state().tolist(), keys.tolist(), rest
     return *kept, random.getstate(), torch.get_num_threads()
 
-def endless(word, pair):
+names = {{}}
+put("""
+def merge_pair(word, pair):
+    import _thread, os, random, signal, numpy, torch
     {interrupt}
     while True:
         torch.rand(1), numpy.random.rand(), random.random()
-
+""", "<endless>", names)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # if it was ignored
 before = states()
 try:
-    check("tokenizer.merge", endless, seconds=600)
+    check("tokenizer.merge", names["merge_pair"], seconds=600)
 except KeyboardInterrupt:
     print(threading.active_count(), states() == before)
-"""
+'''
 INTERRUPTS = ["_thread.interrupt_main()"]  # as Jupyter does on Windows
 if os.name != "nt":
     INTERRUPTS.append("os.kill(os.getpid(), signal.SIGINT)")
@@ -208,9 +212,7 @@ def test_printing_is_capped():
 
 
 def test_results_are_the_same_each_time_and_safe_as_html():
-    def wrong(word, pair):
-        return ("<script>", *word)
-
+    wrong = merge("pass", "return ('<script>', *word)")
     first, second = (check("tokenizer.merge", wrong) for _ in range(2))
     assert repr(first) == repr(second)
     assert first._repr_html_() == second._repr_html_()
@@ -243,12 +245,6 @@ def test_hints_and_solutions():
     assert solution("data.break-shift").startswith("0: ")
 
 
-def test_without_the_notebooks_the_solution_is_the_definition(monkeypatch):
-    monkeypatch.setattr(checking, "blanks_of", lambda id: None)
-    text = solution("attention.head")
-    assert text.startswith("def forward(") and "return attention(" in text
-
-
 @pytest.fixture
 def session(monkeypatch):
     """The names of a notebook."""
@@ -279,10 +275,6 @@ def test_use_reference_leaves_the_learners_other_lines(session):
     assert "mine = 1" in made and "at = starts" in made and "raise" not in made
 
 
-def trial():
-    return Trial("a.b", None)
-
-
 @pytest.mark.parametrize(
     "got, expected, said",
     [
@@ -297,9 +289,6 @@ def trial():
 def test_differences_of_kind_are_named(got, expected, said):
     assert said in unlike_kind(got, expected)
     assert not alike(got, expected)
-    with pytest.raises(Stop) as stop:
-        trial().same(got, expected, "it is right", given="x")
-    assert said in stop.value.cause
 
 
 def test_values_are_compared_with_a_tolerance_and_nan_equals_nan():
@@ -315,3 +304,17 @@ def test_values_are_told_in_one_short_line():
     )
     assert len(tell(torch.zeros(1000))) <= 160
     assert tell(object()) == "a object" and tell({1: "a"}) == "{1: 'a'}"
+
+
+@pytest.mark.parametrize(
+    "expected, got, said",
+    [
+        ([1, [2, 3]], [1, [2, 4]], "[1][1]: expected 3, got 4"),
+        (torch.eye(2), torch.ones(2, 2), "[0][1]: expected 0, got 1"),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, "['b']: expected 2, got 3"),
+        ("abc", "abd", ""),
+        (torch.ones(2), torch.ones(3), ""),
+    ],
+)
+def test_the_first_difference_is_named(expected, got, said):
+    assert difference(expected, got) == said

@@ -182,17 +182,21 @@ def _is_the_courses(file: str, module: str) -> bool:
 
 
 def found(answer, name: str) -> tuple[str, str]:
-    """(text, file) of a definition, also of a class in a notebook; or nothing."""
+    """(text, file) of a definition, also of a class in a notebook; or nothing.
+
+    One that has another name gets this one too.
+    """
     if not (inspect.isclass(answer) or inspect.isfunction(answer)):
         return "", ""
+    own = answer.__name__
     parts = [answer, *vars(answer).values()]
     for function in map(inspect.unwrap, filter(inspect.isfunction, parts)):
         file = function.__code__.co_filename
         try:
-            lines = linecache.getlines(file)
-            return definition("".join(lines), name), file
+            text = definition("".join(linecache.getlines(file)), own)
         except (SyntaxError, ValueError):
             continue
+        return text if own == name else f"{text}\n{name} = {own}", file
     return "", ""
 
 
