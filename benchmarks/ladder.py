@@ -26,7 +26,7 @@ from common import RESULTS, Recorded, load, read, save, today, versions
 from torch import nn
 
 from minigpt.attention import Head, causal_mask
-from minigpt.bigram import BigramLM, evaluate, fit
+from minigpt.bigram import BigramLM, evaluate, fit, sample_tokens
 from minigpt.block import MLP, Block, LayerNorm
 from minigpt.data import get_batch
 from minigpt.gpt import GPT, GPTConfig
@@ -188,9 +188,21 @@ STAGES = [
 ]
 
 
-def shipped(stage):
+PROMPT, LENGTH = "My fellow citizens, ", 200  # characters
+
+
+def written(model, tokenizer, block_size, seed):
+    """What a model writes after the prompt, drawn as it is, without tricks."""
+    prompt = torch.tensor([tokenizer.encode(PROMPT)])
+    dice = torch.Generator().manual_seed(seed)
+    ids = sample_tokens(model, prompt, LENGTH, dice, block_size=block_size)
+    text = tokenizer.decode(ids[0].tolist())
+    return text[len(PROMPT) : len(PROMPT) + LENGTH]
+
+
+def shipped(stage, seed):
     """What the course's own model reaches on the same validation part."""
-    model, _ = load_model()
+    model, tokenizer = load_model()
     presidents = ASSETS / "presidents"
     found = measure(Eval(model=presidents, part="val", baselines=False))
     log = read_log(presidents / "log.jsonl")
@@ -206,13 +218,14 @@ def shipped(stage):
         "bits_per_char": round(nats / math.log(2), 4),
         "seconds": round(tokens * len(speeds) / sum(speeds), 1),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "writes": written(model, tokenizer, s.block_size, seed),
     }
 
 
 def run(stage, corpus, seed):
     """Train one stage, evaluate it on all of the validation part."""
     if stage.build is None:
-        return shipped(stage)
+        return shipped(stage, seed)
     s = stage.settings
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -239,6 +252,7 @@ def run(stage, corpus, seed):
         "bits_per_char": round(nats / math.log(2), 4),
         "seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "writes": written(model, corpus.tokenizer, s.block_size, seed),
     }
 
 
@@ -291,6 +305,7 @@ def main(a):
                 "sha256": corpus.sha256,
                 "command": f"python benchmarks/ladder.py --corpus {file}",
                 "seed": a.seed,
+                "prompt": PROMPT,
                 "date": today(),
                 "versions": versions(),
                 "baselines": read(path).get("baselines", {}),

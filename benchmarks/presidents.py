@@ -3,9 +3,9 @@
     python benchmarks/presidents.py
 
 Each candidate changes one thing of the base and trains for equal seconds of
-processor time on one thread, two at a time; its rate falls in a line to zero as the time runs
-out. Dropout matters only once text repeats, so it is tried on an eighth of the
-text with a smaller model, which then sees its text as often as the long run.
+processor time on one thread, two at a time; its rate falls to zero in a line.
+Regularization matters only where text repeats, so it is tried on a twelfth of
+the text with a smaller model, which then sees its text several times.
 Writes notebooks/results/presidents.json.
 """
 

@@ -1,5 +1,15 @@
 """Figures and widgets for the chapters; never imported by the chain."""
 
-from minigpt.viz.style import ladder, load_record, palette, show
+from minigpt.viz.figures import bars, lines, maps
+from minigpt.viz.style import ladder, load_record, palette, show, writes
 
-__all__ = ["ladder", "load_record", "palette", "show"]
+__all__ = [
+    "bars",
+    "ladder",
+    "lines",
+    "load_record",
+    "maps",
+    "palette",
+    "show",
+    "writes",
+]

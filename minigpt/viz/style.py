@@ -2,6 +2,7 @@
 
 import io
 import json
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -98,6 +99,16 @@ def load_record(name, file=None):
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def _rungs(record, stage):
+    """The recorded rungs up to a stage; ValueError where there is none."""
+    names = [rung["stage"] for rung in record["stages"]]
+    if stage not in names:
+        raise ValueError(
+            f"stage must be one of the recorded {names}, got {stage!r}"
+        )
+    return record["stages"][: names.index(stage) + 1]
+
+
 def ladder(stage, *, corpus="sotu", file=None):
     """Draw bits per character of every model up to `stage`, and of counting.
 
@@ -106,16 +117,24 @@ def ladder(stage, *, corpus="sotu", file=None):
     Raises ValueError when the record has no such stage.
     """
     record = load_record(f"ladder_{corpus}", file)
-    names = [rung["stage"] for rung in record["stages"]]
-    if stage not in names:
-        raise ValueError(
-            f"stage must be one of the recorded {names}, got {stage!r}"
-        )
-    rungs = record["stages"][: names.index(stage) + 1]
+    rungs = _rungs(record, stage)
     rows = [(k, v, palette["gray"]) for k, v in record["baselines"].items()]
     rows += [(r["stage"], r["bits_per_char"], palette["blue"]) for r in rungs]
     rows[-1] = (*rows[-1][:2], palette["orange"])
     return _bars(rows, split=len(record["baselines"]))
+
+
+def writes(stage, *, corpus="sotu", file=None):
+    """Print what every model up to `stage` writes after the same prompt.
+
+    Raises ValueError when the record has no such stage.
+    """
+    record = load_record(f"ladder_{corpus}", file)
+    print(f"after {record['prompt']!r}, without any tricks of sampling:")
+    for rung in _rungs(record, stage):
+        text = " ".join(rung["writes"].split())
+        print(f"\n{rung['stage']}, {rung['bits_per_char']:.2f} bits:")
+        print(textwrap.fill(text, 72))
 
 
 def _bars(rows, split):
