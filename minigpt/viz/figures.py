@@ -1,6 +1,7 @@
 """Figures of the chapters in one call each: lines, bars, maps."""
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from minigpt.viz.style import palette, show
 
@@ -61,6 +62,8 @@ def maps(panels, *, alt, colorbar="", size=None, limits=(None, None), **axes):
     for ax, (title, matrix) in zip(every[0], panels.items(), strict=True):
         image = ax.imshow(matrix, vmin=low, vmax=high, aspect="auto")
         ax.set(**({"title": title} | axes))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(visible=False)
     for ax in every[0][1:]:
         ax.set_ylabel("")
