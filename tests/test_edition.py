@@ -448,7 +448,7 @@ begin()
 file, ids = Path(sys.argv[1]), sys.argv[2:]
 names = vars(sys.modules["__main__"])
 exec("import torch\\nfrom torch import nn\\n"
-     "from minigpt.multihead import *", names)
+     "from minigpt.block import *", names)
 for id in ids:
     nb, name = read(file), find(id.lstrip("=")).name
     [cell] = [c for c in nb.cells if f"class {name}(" in c.source]
@@ -471,14 +471,14 @@ for id in ids:
 @pytest.mark.parametrize(
     "order, said",
     [
-        (["heads", "attend", "forward"], "3 of 7 passed"),
-        (["heads", "=attend", "forward"], "2 of 7 passed, 1 by use_reference"),
+        (["post", "pre"], "2 of 6 passed"),
+        (["=pre", "post"], "1 of 6 passed, 1 by use_reference"),
     ],
 )
 def test_blanks_of_one_cell_stay_passed_in_any_order(mine, order, said):
-    ids = [x[: x[0] == "="] + f"multihead.{x.lstrip('=')}" for x in order]
-    python(mine, IN_ORDER, "06_multihead.ipynb", *ids)
-    [line] = [x for x in edition.status(mine).splitlines() if x[:2] == "06"]
+    ids = [x[: x[0] == "="] + f"block.{x.lstrip('=')}" for x in order]
+    python(mine, IN_ORDER, "07_block.ipynb", *ids)
+    [line] = [x for x in edition.status(mine).splitlines() if x[:2] == "07"]
     assert re.search(rf"  {said}  ", line), line
 
 

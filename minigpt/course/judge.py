@@ -136,10 +136,10 @@ def _judged(exercise, source, extra, seconds, seed) -> Verdict:
 def _cause(exercise, place, got, mine, seed) -> str:
     """The cause of the wrong answer that does what the learner's does.
 
-    Where several do the same here, later cases decide between them.
+    Where several do the same here, the other cases decide between them.
     """
     left, cases = list(exercise.wrong), exercise.cases
-    for case in cases[place:]:
+    for case in (*cases[place:], *cases[:place]):
         got = got or mine(case)
         same = [
             (lines, cause)
@@ -344,11 +344,16 @@ def _unlike(case, got: Outcome, want: Outcome, seconds) -> str:
             f"it draws from the global random state ({got.dice}): draw from "
             "the generator that was passed in, or not at all"
         )
-    if want.gradients and not any(x.any() for x in got.gradients.values()):
+    if _flows(want) and not _flows(got):
         return "no gradient flows back: do without detach and torch.no_grad"
     if not alike(got.gradients, want.gradients, 10 * case.atol):
         return "the values are right, but not the gradients that flow back"
     return ""
+
+
+def _flows(outcome: Outcome) -> bool:
+    """Does any gradient flow back that is not 0?"""
+    return any(x.any() for x in outcome.gradients.values())
 
 
 def _raised(error, seconds) -> str:
