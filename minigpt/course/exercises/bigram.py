@@ -14,7 +14,7 @@ model = fill(nn.Sequential(nn.Embedding(4, 9), nn.Softmax(1), nn.Linear(9, 4)))
 model[2].weight.data *= 8
 generator = torch.Generator().manual_seed(5)
 """
-TEXT = "text = np.random.randint(3, size=20)\n"
+TEXT = "text = np.random.randint(3, size=20).tolist()\n"
 UNSEEN = "WittenBell(text, 3, 5).log_probs([0, 3, 1, 4, 2, 3, 0])"
 LOOK = "probs = model(seen)"
 ROWS = "logits = logits.flatten(0, -2)\n"
