@@ -27,11 +27,11 @@ def past(x):
     return SimpleNamespace(offset=2, update=lambda k, v: (pad(k), pad(v)))
 
 
-MODEL = "model = fill(GPT(GPTConfig(11, 6, n_layer=3, n_head=2, n_embd=8{})))\n"
+MODEL = "model = fill(GPT(GPTConfig(11, 6, n_layer=2, n_head=2, n_embd=8{})))\n"
 IDX = "idx = torch.randint(11, (2, 4))\n"
 START = MODEL.format("") + IDX
 MASK = "mask = torch.tensor([[True] * {0}, [False] * 2 + [True] * ({0} - 2)])\n"
-CACHE = "cache=[past(-0.5), past(0.5), past(1.0)]"
+CACHE = "cache=[past(-0.5), past(0.5)]"
 STD = "0.02 / math.sqrt(2 * n_layer)"
 ENDS = 'if name.endswith("proj.weight"):\n            '
 TIE = "self.head.weight = self.token.weight"
@@ -229,8 +229,6 @@ EXERCISES = [
              "the first token is not at position 0 but at `start`"),
             (Edit("x = x * math.sqrt(self.config.n_embd)", "pass"),
              "sinusoidal positions need larger tokens: times √C"),
-            (Edit("math.sqrt(self.config.n_embd)", "self.config.n_embd"),
-             "the tokens are multiplied by C: take the root"),
             (Edit('if self.config.position == "sinusoidal":\n    ', ""),
              "the tokens are multiplied by √C for sinusoidal positions only"),
             (Edit("return self.dropout(x)", "return x"),
