@@ -39,7 +39,7 @@ REFERENCE = Path(__file__).resolve().parents[1]  # the course's own minigpt
 CONTAINERS = (torch.Tensor, np.ndarray, list, tuple, dict, set)
 DATA = (*CONTAINERS, str, bytes, int, float)
 FILE = "<your {}>"  # where tracebacks say that a line is the learner's
-VARIANT_SECONDS = 0.5  # for one run of a wrong answer
+VARIANT_SECONDS = 2.0  # for one run of a wrong answer
 
 
 @dataclass(frozen=True)
