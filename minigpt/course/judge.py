@@ -148,7 +148,7 @@ def _cause(exercise, place, got, mine, seed) -> str:
         ]
         if case is cases[place] or same:
             left = same
-        if len(left) < 2:
+        if len(left) < 2 or isinstance(got.error, OutOfTime):
             break
         got = None
     return left[0][1] if left else ""
