@@ -385,7 +385,8 @@ def _given(setup, last, inputs) -> str:
     """The inputs of a case and its last line, to be read."""
     parts = []
     for statement in setup:
-        names = [n.id for n in ast.walk(statement)
+        targets = map(ast.walk, getattr(statement, "targets", []))
+        names = [n.id for target in targets for n in target
                  if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
         data = [n for n in names if isinstance(inputs.get(n), DATA)]
         if isinstance(statement, ast.Assign) and data == names:
