@@ -5,12 +5,15 @@ from minigpt.course.exercises import Case, Edit, Exercise, Question
 PAIR = "word[i : i + 2] == pair"
 JOIN = "merged.append(pair[0] + pair[1])"
 COPY = "        merged.append(word[i])\n        i += 1"
+LOOP = "while i < len(word)"
+ROUNDS = "for _ in range(n_merges)"
 BEST = "min(counts, key=lambda pair: (-counts[pair], pair))"
 UPDATE = "words = {merge_pair(word, pair): n for word, n in words.items()}"
-COUNT = "self.counts[pair] += sign * self.times[i]"
+COUNT = "self.counts[pair] += sign * self.times[i]\n"
 WHERE = "self.where[pair].add(i)"
-MOVE = "after[i], before[j], after[middle] = j, i, -1"
+MOVE = "after[i], before[j], after[middle] = j, i, -1\n"
 OFFERS = "offer(before[i])\noffer(i)"
+ONE_BY_ONE = 'return "".join(t.decode({}) for t in self.look_up(ids))'
 REPLACE = 'decode("utf-8", errors="replace")'
 
 FIVE = """
@@ -19,11 +22,12 @@ words = dict(zip(map(tuple, seen), (5, 3, 2, 2, 4)))
 """
 PAIRS = """
 a, b = letters("ab")
-pairs = PairCounts({(a, b, a, b): number(3, 9), (b, a): 2})
+n = number(3, 9)
+pairs = PairCounts({(a, b, a, b): n, (b, a): 2})
 """
 BYTES = """
-tokens = [bytes([b]) for b in reversed(range(256))]
-bpe = BPETokenizer([*tokens, b"th", b"the"], ["<end>"])
+bpe = BPETokenizer([*(bytes([b]) for b in reversed(range(256))),
+                    "ë".encode(), b"the"], ["<end>"])
 """
 
 
@@ -32,12 +36,12 @@ def counted(pairs):
     return {pair: n for pair, n in pairs.counts.items() if n}
 
 
-def encode(letters):
-    """Case code: the last of some tokens is encoded, with all of them known."""
-    return f"""
-tokens = letters("{letters}").encode().split()
+def encode(text, chunk="tokens[-1]"):
+    """Case code: some tokens, and a chunk that is encoded with them."""
+    return f"""tokens = letters("{text}").encode().split()
 ranks = {{token: rank for rank, token in enumerate(tokens)}}
-"""
+chunk = {chunk}
+encode_chunk(chunk, ranks)"""
 
 
 EXERCISES = [
@@ -183,12 +187,12 @@ EXERCISES = [
             (Edit(PAIR, "word[i] == pair[0]"),
              "a part was merged because it equals the first of the pair: its "
              "neighbor must equal the second"),
-            (Edit("while i < len(word)", "while i < len(merged)"),
+            (Edit(LOOP, "while i < len(merged)"),
              "the word is empty: go through all of `word`, and append what is "
              "kept to the new one"),
             (Edit("i += 2", "return (*merged, *word[i + 2 :])"),
              "only the first place was merged"),
-            (Edit("while i < len(word)", "while i < len(word) - 1"),
+            (Edit(LOOP, "while i < len(word) - 1"),
              "the end of the word was not looked at"),
             (Edit(PAIR, "(word[i], word[i + 1]) == pair"),
              "it reads past the end of the word: at the last place there is "
@@ -220,6 +224,9 @@ EXERCISES = [
             (Edit(JOIN, "word[i : i + 2] = [pair[0] + pair[1]]"),
              "word is a tuple, which cannot be changed: collect the parts in "
              "a list"),
+            (Edit("return tuple(merged)", 'return tuple("".join(merged))'),
+             "the parts are lost in a joined text: a tuple of it has single "
+             "letters"),
             (Edit("return tuple(merged)", "return merged"),
              "words are tuples, because they are keys of a dictionary: "
              "return tuple(merged)"),
@@ -298,8 +305,8 @@ EXERCISES = [
              "how often each was seen"),
             (Edit(UPDATE, "for word, n in words.items():\n        "
                   "words[merge_pair(word, pair)] = words.pop(word)"),
-             "a dictionary must not change while a loop goes through it: make "
-             "a new one"),
+             "the dictionary that was given has changed: make a new one for "
+             "the merged words"),
             (Edit(UPDATE, "for word, n in list(words.items()):\n        "
                   "words[merge_pair(word, pair)] = n"),
              "the old words are still there, beside the merged ones: make a "
@@ -309,9 +316,9 @@ EXERCISES = [
              "there"),
             (Edit("\nreturn merges", "\n    return merges"),
              "there is only one merge: `return` stands inside the loop"),
-            (Edit("for _ in range(n_merges):", "while len(merges) <= "
-                  "n_merges:"),
+            (Edit(ROUNDS, "while len(merges) <= n_merges"),
              "it merges once too often"),
+            (Edit(ROUNDS, "while True"), "it must stop after n_merges merges"),
             (Edit("    merges.append(pair)\n", ""),
              "no merge is remembered: append each pair to the list"),
             (Edit("merges.append(pair)", "merges.append(pair[0] + pair[1])"),
@@ -348,7 +355,7 @@ merged, pairs.words, counted(pairs)"""),
         right=(
             "self.counts.update({pair: sign * self.times[i]})\n"
             "self.where[pair] |= {i}",
-            COUNT + "\nif sign > 0:\n    " + WHERE + "\nelse:\n"
+            COUNT + "if sign > 0:\n    " + WHERE + "\nelse:\n"
             "    self.where[pair].discard(i)",
         ),
         wrong=(
@@ -369,14 +376,14 @@ merged, pairs.words, counted(pairs)"""),
             (COUNT,
              "nobody will find the words of a pair: add i to "
              "self.where[pair]"),
-            (COUNT + "\nself.where[pair].add(self.words[i])",
+            (COUNT + "self.where[pair].add(self.words[i])",
              "the words themselves are remembered, expected their numbers i"),
-            (COUNT + "\nself.where[pair].append(i)",
+            (COUNT + "self.where[pair].append(i)",
              "self.where[pair] is a set, not a list: sets have add"),
-            (COUNT + "\nself.where[pair] = {i}",
+            (COUNT + "self.where[pair] = {i}",
              "only the last word of each pair is remembered: add i to the "
              "set"),
-            (COUNT + "\nif sign > 0:\n    " + WHERE + "\nelse:\n"
+            (COUNT + "if sign > 0:\n    " + WHERE + "\nelse:\n"
              "    self.where[pair].remove(i)",
              "remove raises a KeyError where i is gone already: a pair can be "
              "in a word twice. A number too many does no harm, so `add` is "
@@ -387,21 +394,19 @@ merged, pairs.words, counted(pairs)"""),
         "tokenizer.encode",
         "encode_chunk",
         cases=(
-            Case("two bytes became one token",
-                 encode("t h th") + "encode_chunk(tokens[-1], ranks)"),
+            Case("two bytes became one token", encode("t h th")),
             Case("a merged part merges with what follows",
-                 encode("t h e th the") + "encode_chunk(tokens[-1], ranks)"),
-            Case("and with what comes before",
-                 encode("w x y xy wxy") + "encode_chunk(tokens[-1], ranks)"),
-            Case("also where that has several bytes", encode(
-                "a b c d ab cd abcd") + "encode_chunk(tokens[-1], ranks)"),
-            Case("from left to right", encode("q qq qqqq")
-                 + "encode_chunk(5 * tokens[0], ranks)"),
+                 encode("t h e th the")),
+            Case("and with what comes before", encode("w x y xy wxy")),
+            Case("also where that has several bytes",
+                 encode("a b c d ab cd abcd")),
+            Case("from left to right",
+                 encode("q qq qqqq", "number(2, 4) * tokens[-1] + tokens[0]")),
             Case("a part that was merged away is not merged again",
-                 encode("a b c ab abc bc") + "encode_chunk(tokens[4], ranks)"),
-            Case("a longer chunk", encode("a b c ab bc abc aa ba cc cca aab")
-                 + "chunk = b''.join(random.choices(tokens[:3], k=24))\n"
-                 "encode_chunk(chunk, ranks)"),
+                 encode("a b c ab abc bc", "tokens[4]")),
+            Case("a longer chunk",
+                 encode("a b c ab bc abc aa ba cc cca aab",
+                        'b"".join(random.choices(tokens[:3], k=24))')),
         ),
         hints=(
             "Draw the parts of `the` as a chain: which numbers change when "
@@ -416,14 +421,14 @@ merged, pairs.words, counted(pairs)"""),
             "for place in (i, before[i]):\n    offer(place)",
         ),
         wrong=(
-            (MOVE + "\noffer(before[i])",
+            (MOVE + "offer(before[i])",
              "after a merge the part and what follows it are a new pair: "
              "offer(i)"),
             (MOVE, "no new pairs were offered"),
             ("after[i], after[middle] = j, -1\n" + OFFERS,
-             "the part behind must know that its left neighbor begins at i "
-             "now, which is not always one byte long: before[j]"),
-            (MOVE + "\noffer(i)",
+             "the left neighbor can have several bytes: before[j] = i says "
+             "where it begins, for offer(before[i])"),
+            (MOVE + "offer(i)",
              "after a merge the part before and this one are a new pair: "
              "offer(before[i])"),
             ("after[i], before[j] = j, i\n" + OFFERS,
@@ -450,14 +455,14 @@ merged, pairs.words, counted(pairs)"""),
         "BPETokenizer.decode",
         cases=(
             Case("bytes became text", BYTES + """
-text = letters("zoë!")
+text = letters("zo") + "ë!"
 ids = [bpe.ids[bytes([b])] for b in text.encode()]
 bpe.decode(ids)"""),
             Case("half a character became \ufffd, without an error", BYTES + """
 ids = [bpe.ids[bytes([b])] for b in "a👍".encode()[:4]]
 bpe.decode(ids)"""),
             Case("a token can have several bytes, and be special",
-                 BYTES + "bpe.decode([257, bpe.ids[b'n'], 258])"),
+                 BYTES + "bpe.decode([257, 256, bpe.ids[b'n'], 258])"),
         ),
         hints=(
             "self.look_up(ids) gives tokens, and tokens are bytes: first make "
@@ -476,19 +481,20 @@ bpe.decode(ids)"""),
             (Edit(REPLACE, 'decode("utf-8", errors="ignore")'),
              'bytes that are not UTF-8 vanished: errors="replace" leaves a '
              "sign that something was there"),
-            ('return "".join(t.decode() for t in self.look_up(ids))',
+            (ONE_BY_ONE.format(""),
              "a token alone can be half a character, which cannot be decoded: "
              "join the bytes first"),
-            (f'return "".join(t.{REPLACE} for t in self.look_up(ids))',
+            (ONE_BY_ONE.format('errors="replace"'),
              "each token was decoded alone, but a character can be spread "
              "over several: join the bytes first"),
-            (f'return "".join(t.{REPLACE} for t in self.look_up(ids))'
-             .replace("replace", "ignore"),
+            (ONE_BY_ONE.format('errors="ignore"'),
              "half characters vanish, and with them whole ones: join the "
              "bytes first, then decode"),
             (Edit(REPLACE, 'decode("latin-1")'),
              "each byte became one character, as in Latin-1: the text is "
              "UTF-8"),
+            (Edit(REPLACE, 'decode("ascii", errors="replace")'),
+             "ASCII knows 128 characters only: the text is UTF-8"),
             (f"return bytes(ids).{REPLACE}",
              "these ids were taken for bytes: self.look_up gives the token of "
              "each"),
