@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             command = parse(Train, arguments[1:], default=defaults(command))
         if isinstance(command, Learn):
             return import_module("minigpt.course.learn").learn(
-                command.folder, more
+                command.folder, command.way, more
             )
         if type(command) not in FUNCTIONS:
             return command.run()
@@ -56,8 +56,11 @@ def split_off(arguments: list[str]) -> tuple[list[str], list[str]]:
     """The words of a command, and what `learn` hands on to JupyterLab."""
     if arguments[:1] != ["learn"] or {"-h", "--help"} & set(arguments):
         return arguments, []
-    has_folder = len(arguments) > 1 and not arguments[1].startswith("-")
-    end = 2 if has_folder else 1
+    end = 1
+    if len(arguments) > 1 and not arguments[1].startswith("-"):
+        end = 2
+    if arguments[end : end + 1] == ["--way"]:
+        end += 2
     return arguments[:end], arguments[end:]
 
 

@@ -17,7 +17,7 @@ from widgets import (
 )
 
 from minigpt.course.check import Result
-from minigpt.course.trial import Example
+from minigpt.course.judge import Example
 
 HIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e]")
 

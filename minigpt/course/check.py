@@ -163,7 +163,9 @@ def _check_exercise(exercise, answer, seconds, seed) -> Result:
         cause = "one of the blanks is still there"
         return Result(exercise.id, "failed", cause=cause)
     with one_thread():
-        verdict = judge(exercise, source, _exported_names(), seconds, seed)
+        verdict = judge(
+            exercise, source, _exported_names(), seconds=seconds, seed=seed
+        )
     status = "failed" if verdict.cause else "passed"
     return Result(
         exercise.id, status, verdict.holds, verdict.cause, verdict.example

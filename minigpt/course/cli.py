@@ -1,10 +1,13 @@
 """`python -m minigpt course …`: what each command takes and says."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
+
+Way = Literal["guided", "blank-page", "from-nothing"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,9 @@ class Start:
 
     folder: tyro.conf.Positional[Path]
     """Where to; notebooks that are there already stay as they are."""
+    way: Way | None = None
+    """Blanks to fill; functions of which only signature and docstring are
+    there; or only what each module must do. Default: guided, or as before."""
     root: Path | None = None
     """Folder of the course. Default: the one that this minigpt came with."""
 
@@ -84,9 +90,9 @@ class Start:
         from minigpt.course import edition
 
         root = self.root or edition.course_of(self.folder)
-        for path, written in edition.start(root, self.folder):
+        for path, written in edition.start(root, self.folder, self.way):
             print(f"{'wrote' if written else 'kept '} {path.name}")
-        print(f"\nNow: change to {self.folder} and run jupyter lab there.")
+        print(f'\nNow: cd "{self.folder}", and run jupyter lab there.')
         return 0
 
 
@@ -112,6 +118,10 @@ class Reset:
     """Chapter numbers, such as 03 04."""
     module: tuple[str, ...] = ()
     """Modules, such as attention: use the course's again, keep notebooks."""
+    way: Way | None = None
+    """How you want to work on these chapters. Default: as in the others."""
+    yes: bool = False
+    """Do it without asking."""
     folder: Path | None = None
     """The edition. Default: the one around the current folder."""
 
@@ -121,12 +131,17 @@ class Reset:
         folder, kept = edition.the_edition(self.folder), []
         if not self.chapters and not self.module:
             raise ValueError("expected chapter numbers or --module NAME")
+        what = ", ".join([*self.chapters, *self.module])
+        if not (self.yes or agreed(f"Begin again with {what}?")):
+            print("nothing changed")
+            return 1
+        course = edition.course_of(folder)
         for number in self.chapters:
-            kept += edition.reset(edition.course_of(folder), folder, number)
+            kept += edition.reset(course, folder, number, self.way)
         for name in self.module:
             kept += edition.reset_module(folder, name)
         for path in kept:
-            print(f"kept yours as {path.relative_to(folder)}")
+            print(f'kept yours as "{path.relative_to(folder)}"')
         return 0
 
 
@@ -152,6 +167,37 @@ class Release:
         return 0
 
 
+@dataclass(frozen=True)
+class Grade:
+    """Grade a folder of submissions, without nbgrader.
+
+    A folder for each student, with notebooks in it; or a notebook for each.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """The submissions."""
+    out: Path = Path("grades")
+    """Where to: grades.csv, and for each student a report to read and a
+    results.json for Gradescope."""
+    seed: int | None = None
+    """Chooses the numbers that students do not see. None: new ones."""
+
+    def run(self) -> int:
+        from minigpt.course.grade import grade
+
+        lines = grade(self.folder, self.out, self.seed)
+        students = len({line["student"] for line in lines})
+        print(f'graded {students} students: "{self.out / "grades.csv"}"')
+        return 0
+
+
+def agreed(question: str) -> bool:
+    """Ask; yes where nobody sits at a keyboard."""
+    if not sys.stdin.isatty():
+        return True
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
 Command = (
     Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Run, tyro.conf.subcommand("run")]
@@ -160,6 +206,7 @@ Command = (
     | Annotated[Status, tyro.conf.subcommand("status")]
     | Annotated[Reset, tyro.conf.subcommand("reset")]
     | Annotated[Release, tyro.conf.subcommand("release")]
+    | Annotated[Grade, tyro.conf.subcommand("grade")]
 )
 
 
@@ -186,6 +233,11 @@ class Learn:
 
     folder: tyro.conf.Positional[Path | None] = None
     """Your copy of the course. Default: the one you are in, or else my-gpt."""
+    way: Way | None = None
+    """How much you write yourself. guided: the course's code has blanks;
+    blank-page: functions have only signature and docstring; from-nothing: you
+    get what each module must do, and its checks. Default: guided, or as before.
+    To switch in one chapter: course reset 04 --way blank-page."""
 
 
 @dataclass(frozen=True)

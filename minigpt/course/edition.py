@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -26,10 +25,13 @@ from minigpt.course.check import (
     MISSING,
     RECORDERS,
     REFERENCE,
+    SECONDS,
     check,
     source_of,
 )
+from minigpt.course.cli import Way
 from minigpt.course.export import module_source
+from minigpt.course.judge import judge, put
 from minigpt.course.notebooks import (
     EXPORT,
     CourseError,
@@ -38,7 +40,6 @@ from minigpt.course.notebooks import (
     module_name,
     read,
     replace_text,
-    without_marks,
     write,
 )
 from minigpt.course.progress import (
@@ -50,11 +51,8 @@ from minigpt.course.progress import (
     standing,
     with_references,
 )
-from minigpt.course.source import (
-    defines,
-    stub,
-    tasks,
-)
+from minigpt.course.source import defines, definition
+from minigpt.course.ways import cells_for
 
 INIT = '''\
 """Your own minigpt: a module per chapter. What you export replaces a copy here.
@@ -107,6 +105,8 @@ chapter is done, make a module of it, which later chapters then use:
 | --- | --- |
 | `python -m minigpt course status` | chapters, exercises passed, whose modules |
 | `python -m minigpt course reset 01` | a chapter afresh; yours is kept beside |
+| `python -m minigpt course reset 04 --way blank-page` | the same, to write whole functions |
+| `python -m minigpt course reset 04 --way from-nothing` | the same, to write the whole module |
 | `python -m minigpt course reset --module tokenizer` | back to the course's |
 | `python -m minigpt course start .` | adds chapters that are not here yet |
 
@@ -114,48 +114,27 @@ Keep notebooks in this folder: `minigpt/` beside them is your own package.
 """
 
 
-def learner_notebook(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook with blanks for solutions, checks below, no outputs."""
-    known = module_name(nb) in exercises.modules()
-    found = tasks(nb) if known else []
-    cells = []
-    for place, cell in enumerate(copy.deepcopy(nb.cells)):
-        here = [task for task in found if task.code == place]
-        asked = [t for t in found if t.code is None and t.cell == place]
-        if cell.cell_type == "code":
-            if not any(c.cell_type == "code" for c in cells):
-                cells.append(new_code_cell(FIRST_CELL))
-            cell.outputs, cell.execution_count = [], None
-            if here:
-                cell.source = stub(cell.source, here)
-            elif not known:  # a chapter without exercises is shown whole
-                cell.source = without_marks(cell.source)
-        else:
-            cell.source = cell.source.replace("](../book/", "](book/")
-        checks = [new_code_cell(_check_call(task)) for task in here + asked]
-        cells += [cell, *checks]
+def learner_notebook(nb, way: Way = "guided") -> nbformat.NotebookNode:
+    """A chapter without solutions, with checks, no outputs."""
+    nb = copy.deepcopy(nb)
+    cells = cells_for(nb, way)
+    kinds = [cell.cell_type for cell in cells]
+    if "code" in kinds:
+        cells.insert(kinds.index("code"), new_code_cell(FIRST_CELL))
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:03}"
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../book/", "](book/")
     made = nbformat.v4.new_notebook(cells=cells, metadata=nb.metadata)
     made.metadata.pop("widgets", None)
     return made
 
 
-def _check_call(task) -> str:
-    """The cell below a blank or a question."""
-    if task.kind == "Question":
-        return f'check("{task.id}", ...)  # your answer in place of the dots'
-    name = exercises.find(task.id).name
-    return (
-        f'check("{task.id}", {name})\n'
-        f'# stuck? hint("{task.id}") or use_reference("{task.id}")'
-    )
-
-
-def start(root: Path, folder: Path) -> list[tuple[Path, bool]]:
+def start(root: Path, folder: Path, way: Way | None = None):
     """Make a learner edition in `folder`; (notebook, written) for each.
 
-    A notebook that is there already stays as it is.
+    A notebook that is there already stays as it is. New ones are for `way`,
+    or for that of the edition.
 
     Raises:
         CourseError: the folder is the course itself, or holds another minigpt.
@@ -169,20 +148,21 @@ def start(root: Path, folder: Path) -> list[tuple[Path, bool]]:
             f"{mine} is there and was not made by this command: take a new "
             "folder"
         )
-    done = []
+    done, way = [], way or load_progress(folder)["way"]
     for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         target = folder / path.name
         fresh = not target.exists()
         if fresh:
-            write(learner_notebook(read(path)), target)
+            write(learner_notebook(read(path), way), target)
         done.append((target, fresh))
     for name, text in [("minigpt/__init__.py", INIT), ("README.md", ABOUT)]:
         if not (folder / name).exists():
             replace_text(folder / name, text)
     _copy_pages(root / "book", folder / "book")
+    progress = load_progress(folder) | {"way": way}
     if not (mine / MARKER).exists():
-        progress = {"exercises": {}, "modules": {}, "course": str(root)}
-        save_progress(folder, progress)
+        progress["course"] = str(root)
+    save_progress(folder, progress)
     _copy_modules(root, folder)
     return done
 
@@ -321,24 +301,29 @@ def _check_others(folder, id: str, answer, code: str) -> None:
             check(exercise.id, answer)
 
 
+WORDS = {  # what `course status` says about exercises that are not passed
+    "changed": "changed since it passed",
+    "failed": "not right yet",
+    "reference": "by use_reference",
+    "refused": "refused",
+}
+
+
 def status(folder: Path) -> str:
-    """A table: chapter, exercises, whose module."""
-    progress, rows = load_progress(folder), []
+    """A table: chapter, exercises, whose module; what needs another look."""
+    progress, rows, notes = load_progress(folder), [], []
     mine = own_modules(folder)
     for path in notebooks(folder):
         nb = read(path)
         name = module_name(nb)
         states = standing(nb, progress)
-        counts = Counter(states.values())
-        passed = f"{counts['passed']} of {len(states)} passed"
-        words = {
-            "changed": "changed since it passed",
-            "failed": "not right yet",
-            "reference": "by use_reference",
-            "refused": "refused",
-        }
-        more = [f"{counts[k]} {words[k]}" for k in words if counts[k]]
-        done = ", ".join([passed, *more]) if states else "no exercises"
+        passed = sum(state == "passed" for state in states.values())
+        notes += [
+            f"{id}: {WORDS[state]}"
+            for id, state in states.items()
+            if state in WORDS
+        ]
+        done = f"{passed} of {len(states)} passed" if states else "no exercises"
         owner = "yours" if name in mine else "the course's"
         whose = f"{name}: {owner}" if name else "no module"
         rows.append((path.stem, done, whose))
@@ -347,7 +332,7 @@ def status(folder: Path) -> str:
         "  ".join(x.ljust(n) for x, n in zip(row, wide, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
 def export(
@@ -414,6 +399,7 @@ def _write_module(folder, progress, path, nb, left) -> tuple[str, str]:
     source = source.replace(f"../notebooks/{path.name}", f"../{path.name}")
     refuse_unknown_names(source, path.name)
     refuse_lost_names(source, path.name, name)
+    refuse_wrong_answers(source, path.name, name)
     target = folder / "minigpt" / f"{name}.py"
     old = target.read_text(encoding="utf-8") if target.exists() else None
     if old == source:
@@ -436,6 +422,18 @@ def refuse_lost_names(source: str, notebook: str, name: str) -> None:
             f"which the course's {name}.py has: put '#| export' at the top of "
             "the cell that defines it"
         )
+
+
+def refuse_wrong_answers(source: str, notebook: str, name: str) -> None:
+    """Raises CourseError for a module that does not do what was asked for."""
+    names = {"__name__": f"minigpt.{name}"}
+    put(source, f"<minigpt/{name}.py>", names)
+    for entry in exercises.of(name):
+        if isinstance(entry, exercises.Exercise):
+            text = definition(source, entry.name)
+            verdict = judge(entry, text, names, seconds=SECONDS, seed=1)
+            if verdict.cause:
+                raise CourseError(f"{notebook}: {entry.id}: {verdict.cause}")
 
 
 def refuse_unknown_names(source: str, notebook: str) -> None:
@@ -477,22 +475,18 @@ def put_aside(path: Path) -> Path:
     return kept
 
 
-def reset(root: Path, folder: Path, number: str) -> list[Path]:
-    """Give a chapter back fresh; the files that were put aside."""
+def reset(root: Path, folder: Path, number: str, way=None) -> list[Path]:
+    """Give a chapter back fresh, for one of the ways; the files put aside."""
     [path] = notebooks(folder, (number,))
     source = root / "notebooks" / path.name
     if not source.exists():
         raise CourseError(f"the course has no {path.name}: nothing to reset to")
-    fresh = learner_notebook(read(source))
+    way = way or load_progress(folder)["way"]
+    fresh = learner_notebook(read(source), way)
     kept = [put_aside(path)]
     write(fresh, path)
-    name = module_name(fresh)
-    if name:
+    if name := module_name(fresh):
         kept += reset_module(folder, name, missing_ok=True)
-        progress = load_progress(folder)
-        for exercise in exercises.of(name):
-            progress["exercises"].pop(exercise.id, None)
-        save_progress(folder, progress)
     return kept
 
 

@@ -74,16 +74,16 @@ class Outcome:
     gradients: dict = field(default_factory=dict)
 
 
-def judge(exercise: Exercise, source: str, known: dict, seconds, seed):
+def judge(exercise: Exercise, source: str, extra: dict, *, seconds, seed):
     """Verdict about a definition of the learner's, whose text is `source`.
 
-    `known` are names that the learner's module has and the course's has not.
+    `extra` are names that the learner's module has and the course's has not.
     What fails as a whole is tried again one blank at a time, with the course's
     lines in the others: so the cause is looked for where it is.
     """
     verdicts = []
     for lines, may_pass in _versions(exercise, source):
-        verdict = _judged(exercise, lines, known, seconds, seed)
+        verdict = _judged(exercise, lines, extra, seconds, seed)
         if verdict.known or may_pass and not verdict.cause:
             return verdict
         if verdict.cause:
@@ -111,12 +111,12 @@ def _versions(exercise, source) -> Iterator[tuple[str, bool]]:
             yield filled(template, kept), False
 
 
-def _judged(exercise, source, known, seconds, seed) -> Verdict:
+def _judged(exercise, source, extra, seconds, seed) -> Verdict:
     """Verdict about one version of the answer."""
     name = FILE.format(exercise.name)
     verdict = Verdict()
     mine = functools.partial(
-        run, exercise, source, known=known, file=name, seconds=seconds,
+        run, exercise, source, extra=extra, file=name, seconds=seconds,
         seed=seed,
     )  # fmt: skip
     for place, case in enumerate(exercise.cases):
@@ -154,23 +154,23 @@ def _cause(exercise, place, got, mine, seed) -> str:
     return left[0][1] if left else ""
 
 
-def run(exercise, source, case, *, known, file, seconds, seed) -> Outcome:
+def run(exercise, source, case, *, extra, file, seconds, seed) -> Outcome:
     """What the lines of a case do with this text of the definition."""
     given = seconds, seed
-    outcome = _run(exercise, source, case, known, file, *given, False)
+    outcome = _run(exercise, source, case, extra, file, *given, False)
     if outcome.error is None and _floats(outcome.value) and case.gradients:
-        again = _run(exercise, source, case, known, file, *given, True)
+        again = _run(exercise, source, case, extra, file, *given, True)
         if again.error is None:
             outcome.gradients = again.gradients
     return outcome
 
 
-def _run(exercise, source, case, known, file, seconds, seed, grad) -> Outcome:
+def _run(exercise, source, case, extra, file, seconds, seed, grad) -> Outcome:
     outcome = Outcome()
     *setup, last = ast.parse(dedent(case.code).strip()).body
 
     def work():
-        names = names_of(exercise, known)
+        names = names_of(exercise, extra)
         put(source, file, names)
         names = dict(names)
         before = dict(names)
@@ -228,13 +228,13 @@ def _gradients(value, leaves) -> dict:
     }
 
 
-def names_of(exercise, known) -> dict:
+def names_of(exercise, extra) -> dict:
     """What the definition and the cases find: kit, table and module."""
     table = importlib.import_module(
         f"minigpt.course.exercises.{exercise.module}"
     )
     course = vars(course_module(exercise.module))
-    return {**vars(kit), **vars(table), **known, **course}
+    return {**vars(kit), **vars(table), **extra, **course}
 
 
 @functools.cache
@@ -301,7 +301,7 @@ def reference(exercise, case, seed) -> Outcome:
     """What the course's own lines do."""
     source = with_answer(exercise, None)
     return run(
-        exercise, source, case, known={}, file="<the course's>",
+        exercise, source, case, extra={}, file="<the course's>",
         seconds=60.0, seed=seed,
     )  # fmt: skip
 
@@ -309,7 +309,7 @@ def reference(exercise, case, seed) -> Outcome:
 def variant(exercise, lines, case, seed) -> Outcome:
     """What a wrong answer of the table does."""
     return run(
-        exercise, with_answer(exercise, lines), case, known={},
+        exercise, with_answer(exercise, lines), case, extra={},
         file="<a mistake>", seconds=VARIANT_SECONDS, seed=seed,
     )  # fmt: skip
 

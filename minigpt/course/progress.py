@@ -23,6 +23,7 @@ def load_progress(folder: Path) -> dict:
     except (OSError, ValueError, KeyError, TypeError):
         progress = {"exercises": {}, "modules": {}}
     progress.setdefault("copies", {})
+    progress.setdefault("way", "guided")
     return progress
 
 

@@ -24,9 +24,12 @@ class Train:
     change."""
     overwrite: bool = False
     """Replace the run in --out."""
-    preset: Literal["none", "reference", "world", "fast"] = "none"
-    """Start from other defaults: reference and world train the models that
-    come with the course, and fast learns the most in a minute on a laptop."""
+    preset: Literal["none", "reference", "second_term", "world", "fast"] = (
+        "none"
+    )
+    """Start from other defaults: reference, second_term and world train the
+    models that come with the course, and fast learns the most in a minute on a
+    laptop."""
 
     corpus: str = "sotu"
     """sotu, world, tinyshakespeare, or the path of a text file."""
@@ -128,6 +131,15 @@ PRESETS = {
         optimizer="muon", lr=6e-3, min_lr=0.0, warmup_steps=60,
         decay="linear", weight_decay=0.1, bf16=True, seed=1,
         eval_every=250, save_every=125, probes=10,
+    ),
+    "second_term": Train(
+        preset="second_term", tokenizer="bpe", vocab_size=4096, bias=False,
+        block_size=256, n_layer=6, n_head=4, n_embd=192, dropout=0.1,
+        norm="rms", position="rope", mlp="relu2", qk_norm=True,
+        max_steps=7_500, batch_size=12, micro_batch_size=12,
+        optimizer="muon", lr=8e-3, min_lr=0.0, warmup_steps=100,
+        decay="linear", weight_decay=0.15, bf16=True, seed=1,
+        eval_every=375, save_every=100, probes=10,
     ),
     "fast": Train(
         preset="fast", tokenizer="char", bias=False,
