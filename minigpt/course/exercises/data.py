@@ -70,7 +70,7 @@ EXERCISES = [
         ),
         wrong=(
             ("groups = [(d.author, d.year) for d in docs]",
-             "messages of one author and year landed in two parts: each pair "
+             "messages of one author and year are in two parts: each pair "
              "must be in groups once"),
             ("groups = sorted({(d.author, d.year) for d in docs})",
              "the groups are sorted: the course takes them in the order in "
@@ -84,8 +84,7 @@ EXERCISES = [
             ("groups = {(d.author, d.year) for d in docs}",
              "groups must be a list, so that groups[i] is one of them"),
             ("groups = dict.fromkeys((d.author, d.year) for d in docs)",
-             "a dictionary has no first or second entry to ask for: make a "
-             "list of its keys"),
+             "a dictionary has no groups[0]: make a list of its keys"),
             ("groups = ((d.author, d.year) for d in docs)",
              "groups must be a list: it is counted and indexed"),
             ("groups = []\nfor d in docs:\n"
@@ -147,8 +146,7 @@ EXERCISES = [
             (Edit(XY, "x = ids[at]\ny = x.roll(-1, 1)"),
              "y was rolled within the window: its last entry must be new"),
             (Edit("at + 1", "(at + 1) % (len(ids) - 1)"),
-             "the last token is never a target: at + 1 is at most "
-             "len(ids) - 1, so nothing must be wrapped"),
+             "the last token is never a target: nothing has to be wrapped"),
             (Edit("at + 1", "at + 2"), "y is two ahead: shift by one"),
             (Edit("at + 1", "at + block_size"),
              "y is shifted by a whole window"),
@@ -160,34 +158,29 @@ EXERCISES = [
              "block_size starts"),
             (Edit("n_starts, (", "n_starts - 1, ("),
              "the last window is never drawn: torch.randint leaves out its "
-             "upper bound, so that is the number of starts"),
+             "upper bound"),
             (Edit("=generator", "=torch.Generator()"),
-             "every batch is the same: draw from the generator that was "
-             "passed in"),
+             "every batch is the same: draw from the generator passed in"),
             (Edit(", generator=generator", ""),
-             "hand the generator to torch.randint: otherwise a seed does not "
-             "repeat the batch"),
+             "a seed must repeat the batch: hand over the generator"),
             (Edit("starts + " + SPAN, SPAN + ".expand(batch_size, -1)"),
              "every window is the same: add starts to the places"),
             (Edit("(batch_size, 1), generator=generator)",
                   "(1,), generator=generator).expand(batch_size, 1)"),
              "all windows begin at one place: draw batch_size starts"),
             (Edit(SPAN, "torch.zeros(block_size).long()"),
-             "each row repeats its first id: the places within a window run "
-             "0, 1, … T - 1"),
+             "each row repeats its first id: add places 0, 1, … T - 1"),
             (Edit("(batch_size, 1)", "(batch_size,)"),
-             "starts (B,) and the places within a window (T,) cannot be "
-             "added: with starts (B, 1) that gives (B, T)"),
+             "starts (B,) and places (T,) cannot be added: with starts (B, 1) "
+             "that gives (B, T)"),
             (Edit(" + " + SPAN, ""),
              "these are only the first tokens: a window has block_size"),
             (Edit(XY, "ids = list(ids)\n" + XY),
-             "a list cannot be indexed with a tensor of places, all at once: "
-             "leave ids as it is"),
+             "a list takes no tensor of places: leave ids as it is"),
             (Edit(RETURN, "return torch.as_tensor(x), torch.as_tensor(y)"),
              "the ids are still two bytes each: .long() makes int64 of them"),
             (Edit(RETURN, "return x.long(), y.long()"),
-             "an array has no .long(): make a tensor of it first, with "
-             "torch.as_tensor"),
+             "an array has no .long(): torch.as_tensor makes it a tensor"),
             (Edit(RETURN, "return torch.as_tensor(x).long()"),
              "two things are asked for: x, y"),
         ),
@@ -215,21 +208,17 @@ EXERCISES = [
         ),
         wrong=(
             (DTYPE.format("n_vocab < 2**16"),
-             "off by one: 65,536 tokens have ids 0 to 65,535, which two bytes "
-             "hold"),
+             "off by one: 65,536 tokens have ids 0 to 65,535"),
             (DTYPE.format("n_vocab <= 2**15"),
              "two bytes hold ids to 65,535, not to 32,767: no sign"),
             (DTYPE.format("n_vocab <= 256"),
              "one byte holds ids to 255; two bytes hold them to 65,535"),
             (DTYPE.format("max(ids) < 2**16"),
-             "these ids are small, but the next file's need not be: let "
-             "n_vocab decide"),
+             "other ids can be larger than these: let n_vocab decide"),
             ("dtype = np.uint16",
-             "the largest id does not fit into two bytes and would come back "
-             "as another one"),
+             "the largest id does not fit and would come back as another one"),
             ("dtype = np.uint32",
-             "four bytes where two are enough: the file is twice as large as "
-             "it needs to be"),
+             "four bytes where two are enough: the file is twice as large"),
             ("dtype = np.uint8 if n_vocab <= 2**8 else np.uint16",
              "one byte per id: 2 or 4 are asked for"),
             ("dtype = np.int64", "eight bytes per id: 2 or 4 are asked for"),
@@ -272,8 +261,8 @@ EXERCISES = [
              "the input ends with <eos>, but nothing comes after it"),
             ("both, mask = pad([[bos, *ids, eos] for ids in sequences], pad_id)"
              "\nreturn both[:, :-1], both[:, 1:], mask[:, 1:]",
-             "shorter rows of x still have <eos>: pad [bos, *ids] and "
-             "[*ids, eos] each on its own"),
+             "shorter rows of x still have <eos>: pad x and targets each "
+             "alone"),
             (Edit("pad_id)", "pad_id, left=True)"),
              "the padding is on the left: fill up on the right"),
             (Edit("pad_id)", "-100)"),
@@ -285,17 +274,16 @@ EXERCISES = [
             (Edit("-100)", "pad_id)"),
              "padding has a target: the model would be graded on it"),
             (Edit("-100)", "pad_id)\ntargets[targets == pad_id] = -100"),
-             "a real <eos> can have the id of the padding: fill up with -100 "
-             "from the start"),
+             "a real <eos> can have the id of the padding: pad with -100"),
             (Edit("return", "mask = x != pad_id\nreturn"),
-             "a real token can have the id of the padding: pad knows the "
-             "mask"),
+             "a real token can have the id of the padding: pad has the mask"),
             (Edit("x, mask =", "x ="), "pad also gives the mask: x, mask = …"),
+            (Edit("x, mask =", "x, targets, mask ="),
+             "pad gives two things, the ids and their mask"),
             (Edit(X, "bos + ids"),
              "a special token is a number, not a list: [bos, *ids]"),
             (Edit(X, "[bos, ids]"),
-             "each row must be a list of ids: [bos, *ids] for ids in "
-             "sequences"),
+             "a row must be a list of ids: [bos, *ids] for ids in sequences"),
             (Edit("return x, targets, mask", "return x, mask, targets"),
              "the order is x, targets, mask"),
         ),
