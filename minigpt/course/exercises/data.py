@@ -123,8 +123,9 @@ EXERCISES = [
             "start. Then x is what is there. How many starts are there in 5 "
             "ids, for windows of 4?",
             "starts = torch.randint(len(ids) - block_size, (batch_size, 1), "
-            "generator=generator); plus torch.arange(block_size) that is "
-            "(B, T). The next token is at at + 1. An array wants at.numpy().",
+            "generator=generator) is a column; starts + torch.arange("
+            "block_size) is (B, T). Call it at: then x is ids[at], and y is "
+            "ids[at + 1].",
         ),
         right=(
             "n = block_size + 1\nstarts = torch.randint(\n"
