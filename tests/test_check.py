@@ -266,7 +266,6 @@ def test_use_reference_leaves_the_learners_other_lines(session):
         "def get_batch(ids, *, block_size, batch_size, generator):\n"
         "    mine = 1\n"
         '    raise NotImplementedError("data.batch: your turn")\n'
-        '    raise NotImplementedError("data.batch: your turn")\n'
     )
     checking.linecache.cache["<mine>"] = (1, None, source.splitlines(True), "")
     exec(compile(source, "<mine>", "exec"), session)

@@ -229,7 +229,7 @@ def test_a_chapter_with_blanks_is_not_exported(mine):
     with pytest.raises(CourseError, match="01_tok.*tokenizer.char.*use_ref"):
         edition.export(mine, ("1",))
     said = dict(map(reversed, edition.export(mine)))
-    assert said["01_tokenizer.ipynb"] == "6 blanks left in"
+    assert said["01_tokenizer.ipynb"] == "7 blanks left in"
     assert edition.own_modules(mine) == []
 
 
@@ -315,7 +315,7 @@ def test_who_solves_some_goes_on_with_the_courses(mine, capsys):
     assert said[:3] == ["passed", "refused", "failed"]
     assert said[3] == "<class '__main__.AddK'> refused"
     table = edition.status(mine).splitlines()
-    assert re.match(r"01_tokenizer +1 of 8 passed +tokenizer: yours", table[1])
+    assert re.match(r"01_tokenizer +1 of 9 passed +tokenizer: yours", table[1])
     more = "1 not right yet, 1 by use_reference, 1 refused"
     assert f"0 of 8 passed, {more}" in table[3]
     assert table[3].endswith("bigram: the course's")
@@ -572,16 +572,16 @@ def test_a_passed_exercise_that_changes_is_no_longer_passed(mine):
     progress = edition.load_progress(mine)
     progress["exercises"]["tokenizer.char"] = {"status": "passed", "code": code}
     edition.save_progress(mine, progress)
-    assert "1 of 8 passed" in edition.status(mine)
+    assert "1 of 9 passed" in edition.status(mine)
     edition.reset(ROOT, mine, "01")
     edition.save_progress(mine, progress)
     said = edition.status(mine)
-    assert "0 of 8 passed, 1 changed since it passed" in said
+    assert "0 of 9 passed, 1 changed since it passed" in said
 
 
 def test_damaged_progress_is_an_empty_one(mine):
     (mine / "minigpt" / edition.MARKER).write_text('{"exercises": ')
-    assert "0 of 8 passed" in edition.status(mine)
+    assert "0 of 9 passed" in edition.status(mine)
 
 
 def test_begin_refuses_the_wrong_folder(tmp_path, monkeypatch):

@@ -39,10 +39,12 @@ def defined(cells):
 
 
 def signatures(source):
-    """(name, arguments, docstring) of the definitions in a cell."""
+    """(name, arguments, docstring) of a cell's definitions and methods."""
+    top = ast.parse(source).body
+    methods = [x for c in top if isinstance(c, ast.ClassDef) for x in c.body]
     return [
         (x.name, ast.unparse(getattr(x, "args", [])), ast.get_docstring(x))
-        for x in ast.walk(ast.parse(source))
+        for x in (*top, *methods)
         if isinstance(x, (ast.FunctionDef, ast.ClassDef))
     ]
 

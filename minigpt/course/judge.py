@@ -148,7 +148,7 @@ def _cause(exercise, place, got, mine, seed) -> str:
         ]
         if case is cases[place] or same:
             left = same
-        if len(left) < 2:
+        if len(left) < 2 or isinstance(got.error, OutOfTime):
             break
         got = None
     return left[0][1] if left else ""
@@ -390,7 +390,8 @@ def _given(setup, last, inputs) -> str:
     """The inputs of a case and its last line, to be read."""
     parts = []
     for statement in setup:
-        names = [n.id for n in ast.walk(statement)
+        targets = map(ast.walk, getattr(statement, "targets", []))
+        names = [n.id for target in targets for n in target
                  if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
         data = [n for n in names if isinstance(inputs.get(n), DATA)]
         if isinstance(statement, ast.Assign) and data == names:

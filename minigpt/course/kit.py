@@ -1,5 +1,6 @@
 """What the cases of all exercises can use."""
 
+import functools
 import math
 import random
 import string
@@ -51,9 +52,14 @@ def waves(x):
     return torch.arange(1.0, x.numel() + 1).cos().view(x.shape).to(x)
 
 
+@functools.cache
+def _shelf():
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
+
 def folder() -> Path:
-    """An empty folder."""
-    return Path(tempfile.mkdtemp())
+    """An empty folder, which is gone when Python ends."""
+    return Path(tempfile.mkdtemp(dir=_shelf().name))
 
 
 def recorded(function, *args, **kwargs):
