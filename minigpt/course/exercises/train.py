@@ -17,35 +17,40 @@ batches = [(x[:1], y[:1]), (x[1:], y[1:])]
 """
 STEP = BATCHES + """
 sgd = torch.optim.SGD(parameter_groups(model, 0.1), lr=9.0)
-r = Recipe(grad_clip=99.0)
+r = Recipe(grad_clip={}, bf16={})
 """
-MOVED = "(train_step(model, sgd, batches, r, lr=0.5), weights(model))[1]"
-INF = STEP + "model[3].bias.data[0] = torch.inf\n"
+WIDE = STEP.format(99.0, False)  # grad_clip changes nothing
+INFINITE = WIDE + "model[3].bias.data[0] = torch.inf\n"
+TAKE = "train_step(model, sgd, batches, r, lr=0.5)"
+MOVED = f"({TAKE}, weights(model))[1]"
 RUN = """
 model = nn.Sequential(nn.Embedding(6, 4), nn.Dropout(0.5), nn.Linear(4, 6))
 model = fill(model.eval())
 ids = torch.randint(6, (50,))
 log = []
-r = Recipe({}, lr=0.1, min_lr=0.01, batch_size=5, micro_batch_size=3)
+r = Recipe(max_steps={}, warmup_steps=1, seed={}, lr=0.1, min_lr=0.01,
+           batch_size=5, micro_batch_size=3)
 """
-LOGGED = """
+LOGGED = RUN + """
 (train(model, ids, r, block_size=5, callback=lambda *x: log.append(x)), log)[1]
 """
+RATES = "\n[float(learning_rate(step, r)) for step in range(2, 11)]"
 TWO = ("matrices = [p for p in model.parameters() if p.dim() {}]\n"
        "vectors = [p for p in model.parameters() if p.dim() {}]")  # fmt: skip
 DONE = "(step - r.warmup_steps) / max(1, r.max_steps - r.warmup_steps)"
 LINE = 'if r.decay == "linear":\n    left = 1 - done\n'
-RETURN = "return r.min_lr + (r.lr - r.min_lr) * left"
-RATES = "[float(learning_rate(step, r)) for step in range(2, 11)]"
+DOWN = "return r.min_lr + (r.lr - r.min_lr) * left"
+GROUPS = "for group in optimizer.param_groups:\n    group"
+SUM = "accumulate(model, batches, bf16=recipe.bf16)"
 CLIP = "norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)"
 NORM = ("norm = nn.utils.get_total_norm("
         "[p.grad for p in model.parameters()])\n")  # fmt: skip
-TEST = "if not torch.isfinite(norm):\n    raise FloatingPointError({})\n"
-TOLD = TEST.format('f"loss is {loss:.3g}, gradient {norm:.3g}"')
-SUM = "accumulate(model, batches, bf16=recipe.bf16)"
+EACH = NORM + "for p in model.parameters():\n    "
+TEST = ("if not torch.isfinite(norm):\n    raise FloatingPointError("
+        'f"loss is {loss:.3g}, gradient {norm:.3g}")\n')  # fmt: skip
 SEED = "torch.manual_seed(step_seed(recipe.seed, step))"
-BATCH = "batches = step_batches(ids, step, recipe, block_size=block_size)"
-ONE = "train_step(model, optimizer, batches, recipe, lr=lr)"
+BATCH = "step_batches(ids, step, recipe, block_size=block_size)"
+CALL = "    if callback:\n        callback"
 
 
 def shapes(groups):
@@ -63,7 +68,7 @@ EXERCISES = [
         cases=(
             Case("matrices shrink, a tied one once; gains and biases do not",
                  MODEL + "shapes(parameter_groups(model, 0.3))"),
-            Case("so do embeddings, and what has three dimensions", """
+            Case("embeddings shrink too, and so do three dimensions", """
                 V, C = number(4, 9), number(2, 3)
                 model = nn.Sequential(
                     nn.Embedding(V, C), nn.Conv1d(C, C, 5), nn.Linear(C, V))
@@ -87,26 +92,21 @@ EXERCISES = [
              "more dimensions should"),
             (TWO.format("> 2", "<= 2"),
              "nothing shrinks: a matrix has exactly two dimensions"),
-            (TWO.format("== 2", "!= 2"),
-             "what has three dimensions shrinks too: two or more"),
             ("named = dict(model.named_parameters())\n"
              'matrices = [p for n, p in named.items() if "weight" in n]\n'
              'vectors = [p for n, p in named.items() if "bias" in n]',
              "the gains of norms have one dimension, although they are called "
              "weight: go by dim()"),
-            ("named = model.named_parameters(remove_duplicate=False)\n"
-             "every = [p for _, p in named]\n"
+            ("every = [p for m in model for p in m.parameters()]\n"
              "matrices = [p for p in every if p.dim() >= 2]\n"
              "vectors = [p for p in every if p.dim() < 2]",
-             "a tied weight is in the list twice"),
+             "a tied weight is in the list twice: model.parameters()"),
             ("matrices = [m.weight for m in model if isinstance(m, nn.Linear)"
-             "]\nmine = set(matrices)\n"
-             "vectors = [p for p in model.parameters() if p not in mine]",
+             "]\nvectors = [p for p in model.parameters() if p.dim() < 2]",
              "the embedding shrinks too: it has two dimensions"),
             ("matrices = [p for p in model.parameters() if p.dim() >= 2]\n"
              "vectors = [p for p in model.parameters() if p not in matrices]",
-             "`in` compares the numbers of tensors, not which tensor it is: "
-             "go by dim() here too"),
+             "`in` compares the numbers of tensors: go by dim() here too"),
             (TWO.replace("[", "(").replace("]", ")").format(">= 2", "< 2"),
              "a generator is empty after one pass, and from then on nothing "
              "decays: make lists"),
@@ -117,18 +117,17 @@ EXERCISES = [
         "learning_rate",
         cases=(
             Case("half a cosine from lr to min_lr", "r = Recipe(max_steps=10, "
-                 "warmup_steps=2, lr=1.0, min_lr=0.1)\n" + RATES),
-            Case("a straight line where decay is linear", """
-                r = Recipe(max_steps=10, warmup_steps=2, lr=1.0, min_lr=0.1,
-                           decay="linear")
-                """ + RATES),
-            Case("so it is for any recipe", """
-                r = Recipe(max_steps=number(11, 20), warmup_steps=number(0, 2),
-                           lr=0.01 * number(5, 9), min_lr=0.01 * number(0, 4))
-                """ + RATES),
-            Case("if no step is left for the way down, it is lr", """
-                r = Recipe(max_steps=2, warmup_steps=2, lr=1.0, min_lr=0.1)
-                float(learning_rate(2, r))"""),
+                 "warmup_steps=2, lr=1.0, min_lr=0.1)" + RATES),
+            Case("a straight line where decay is linear",
+                 "r = Recipe(max_steps=10, warmup_steps=2, lr=1.0, "
+                 'min_lr=0.1, decay="linear")' + RATES),
+            Case("the same holds for any recipe",
+                 "r = Recipe(max_steps=number(11, 20), warmup_steps="
+                 "number(0, 2), lr=number(5, 9) / 100, "
+                 "min_lr=number(0, 4) / 100)" + RATES),
+            Case("if no step is left for the way down, the result is lr",
+                 "r = Recipe(max_steps=2, warmup_steps=2, lr=1.0)\n"
+                 "float(learning_rate(2, r))"),
         ),
         hints=(
             "First how much of the way down is done, from 0 to 1; then how "
@@ -140,32 +139,29 @@ EXERCISES = [
             "left = 1 - (step - r.warmup_steps) / "
             "max(1, r.max_steps - r.warmup_steps)\n"
             'if r.decay != "linear":\n'
-            "    left = math.sin(math.pi / 2 * left) ** 2\n" + RETURN,
+            "    left = math.sin(math.pi / 2 * left) ** 2\n" + DOWN,
         ),
         wrong=(
             (Edit(DONE, "step / r.max_steps"),
              "the way down begins at step 0: warmup ends at r.warmup_steps"),
             (Edit(DONE, "(step - r.warmup_steps) / r.max_steps"),
              "it goes down for r.max_steps steps, but warmup took some"),
+            (Edit(DONE, DONE.replace("max(1, ", "(")),
+             "with no steps after the warmup it divides by 0: max(1, …)"),
             (Edit(LINE, "left = 1 - done\n"),
              "this is a straight line: half a cosine"),
             (Edit(LINE, ""),
              "this is the cosine again: r.decay says which way down"),
             (Edit("left = 1 - done", "left = done"),
              "the line goes up: what is left is 1 - done"),
-            (Edit(RETURN, "return r.lr * left"),
-             "it goes down to 0, not to min_lr"),
             (Edit("1 + math.cos", "1 - math.cos"),
              "it goes up: cos(0) is 1, and that is lr"),
             (Edit("math.pi * done", "2 * math.pi * done"),
              "a whole cosine comes back up: half of one, cos(π · done)"),
-            (Edit("math.pi * done", "done"),
-             "cos takes an angle: from 0 to π, not from 0 to 1"),
-            (Edit(RETURN, "return r.min_lr + r.lr * left"),
+            (Edit(DOWN, "return r.lr * left"),
+             "it goes down to 0, not to min_lr"),
+            (Edit(DOWN, "return r.min_lr + r.lr * left"),
              "min_lr was added on top: the first value is too high"),
-            (Edit("max(1, r.max_steps - r.warmup_steps)",
-                  "(r.max_steps - r.warmup_steps)"),
-             "with no steps after the warmup it divides by 0: max(1, …)"),
         ),
         core=True,
     ),
@@ -175,7 +171,7 @@ EXERCISES = [
         cases=(
             Case("loss and gradient of one large batch", BATCHES
                  + "accumulate(model, batches), model[0].weight.grad"),
-            Case("also of three micro-batches", BATCHES
+            Case("three micro-batches work too", BATCHES
                  + "batches = [(x[2:], y[2:]), *batches]\n"
                  "accumulate(model, batches), model[0].weight.grad"),
         ),
@@ -188,12 +184,10 @@ EXERCISES = [
         wrong=(
             ("loss = loss / len(batches)",
              "every micro-batch counts the same: weigh by its targets"),
-            ("pass",
-             "the losses are added up: the gradient grows with the number of "
-             "micro-batches"),
-            ("loss = loss * count",
-             "the loss is multiplied by the number of targets: divide by all "
-             "of them"),
+            ("pass", "the losses are added up: the gradient grows with the "
+             "number of micro-batches"),
+            ("loss = loss * count", "the loss is multiplied by the number of "
+             "targets: divide by all of them"),
             ("loss = loss * sum(counts) / count",
              "the weights are upside down: a share is count / sum(counts)"),
             ("loss = loss * y.numel() / sum(y.numel() for _, y in batches)",
@@ -201,8 +195,6 @@ EXERCISES = [
             ("loss = loss * count / y.numel()",
              "this is the share of real targets in one micro-batch: divide by "
              "the targets of all, sum(counts)"),
-            ("loss = loss * count / total",
-             "`total` is the loss so far: divide by sum(counts)"),
             ("loss = loss.item() * count / sum(counts)",
              "a number has no gradient: `loss` must stay the tensor it is"),
             ("loss = loss * count / sum(counts)\nloss.backward()",
@@ -215,26 +207,22 @@ EXERCISES = [
         "train_step",
         cases=(
             Case("loss and length of the gradient are returned, as floats",
-                 STEP + "train_step(model, sgd, batches, r, lr=0.5)"),
-            Case("all weights take a step along the gradient, as long as lr "
-                 "says", STEP + MOVED),
-            Case("and a second step along a new one", STEP
-                 + "train_step(model, sgd, batches, r, lr=0.1)\n" + MOVED),
-            Case("a long gradient is shortened to grad_clip", STEP
-                 + "r = Recipe(grad_clip=number(1, 5) / 100)\n" + MOVED),
-            Case("its length before that is returned", STEP
-                 + "r = Recipe(grad_clip=0.01)\n"
-                 "train_step(model, sgd, batches, r, lr=0.5)"),
-            Case("a recipe with bf16 computes in bfloat16", STEP
-                 + "r = Recipe(bf16=True, grad_clip=99.0)\n"
-                 "train_step(model, sgd, batches, r, lr=0.5)"),
+                 WIDE + TAKE),
+            Case("every weight moves by lr times its gradient",
+                 WIDE + MOVED),
+            Case("the next step has a new gradient",
+                 WIDE + TAKE + "\n" + MOVED),
+            Case("a long gradient is shortened to grad_clip",
+                 STEP.format("number(1, 5) / 100", False) + MOVED),
+            Case("its length before that is returned",
+                 STEP.format(0.01, False) + TAKE),
+            Case("a recipe with bf16 computes in bfloat16",
+                 STEP.format(99.0, True) + TAKE),
             Case("a gradient that is not finite raises FloatingPointError",
-                 INF + "train_step(model, sgd, batches, r, lr=0.5)"),
-            Case("and leaves the weights as they were", INF + """
-import contextlib
-with contextlib.suppress(FloatingPointError):
-    train_step(model, sgd, batches, r, lr=0.5)
-weights(model)"""),
+                 INFINITE + TAKE),
+            Case("and the weights stay as they were", INFINITE
+                 + "import contextlib\nwith contextlib.suppress("
+                 f"FloatingPointError):\n    {TAKE}\nweights(model)"),
         ),
         hints=(
             "Five parts: the learning rate, zero_grad, accumulate, a limit "
@@ -243,20 +231,17 @@ weights(model)"""),
             "recipe.grad_clip) limits it, and is the length before.",
         ),
         right=(
-            "optimizer.zero_grad()\nmean = " + SUM + "\n"
-            + NORM + TEST.format('"too long"')
-            + "nn.utils.clip_grads_with_norm_(\n"
+            "optimizer.zero_grad()\nmean = " + SUM + "\n" + NORM
+            + "if not norm.isfinite():\n    raise FloatingPointError\n"
+            "nn.utils.clip_grads_with_norm_(\n"
             "    model.parameters(), recipe.grad_clip, norm)\n"
-            "for group in optimizer.param_groups:\n"
-            '    group.update(lr=lr)\noptimizer.step()\n'
-            "return float(mean), float(norm)",
-            Edit("    raise", "    optimizer.zero_grad()\n    raise"),
+            "for group in optimizer.param_groups:\n    group.update(lr=lr)\n"
+            "optimizer.step()\nreturn float(mean), float(norm)",
         ),
         wrong=(
-            (Edit('for group in optimizer.param_groups:\n    group["lr"] = lr',
-                  ""), "the learning rate of the step is not used: lr"),
-            (Edit('for group in optimizer.param_groups:\n    group',
-                  "optimizer.param_groups[0]"),
+            (Edit(GROUPS + '["lr"] = lr\n', ""),
+             "the learning rate of the step is not used: lr"),
+            (Edit(GROUPS, "optimizer.param_groups[0]"),
              "only the first group gets the learning rate: all of them"),
             (Edit('group["lr"] = lr', 'group["lr"] = recipe.lr'),
              "this is the highest learning rate of the run: the step's is lr"),
@@ -264,14 +249,9 @@ weights(model)"""),
              "the gradient of the step before is still there: zero_grad"),
             (Edit("optimizer.zero_grad()\nloss = " + SUM,
                   "loss = " + SUM + "\noptimizer.zero_grad()"),
-             "the new gradient was cleared: zero_grad comes before "
-             "accumulate"),
-            (Edit(SUM, "sum(accumulate(model, [b]) for b in batches)"),
-             "each micro-batch counts in full: hand all of them to accumulate "
-             "at once"),
+             "the new gradient is cleared: zero_grad before accumulate"),
             (Edit(SUM, SUM + "\nloss.backward()"),
-             "accumulate has called backward already: the gradients are "
-             "there"),
+             "accumulate has called backward: the gradients are there"),
             (Edit(SUM, "accumulate(model, batches)"),
              "bf16 is left out: accumulate needs bf16=recipe.bf16"),
             (Edit(CLIP, NORM), "the gradient is not clipped"),
@@ -279,11 +259,10 @@ weights(model)"""),
                   "model.parameters(), recipe.grad_clip)"),
              "each number is clipped alone, which turns the gradient: clip "
              "its length"),
-            (Edit(CLIP, NORM + "for p in model.parameters():\n"
-                  "    nn.utils.clip_grad_norm_([p], recipe.grad_clip)"),
+            (Edit(CLIP, EACH + "nn.utils.clip_grad_norm_(p, "
+                  "recipe.grad_clip)"),
              "each parameter is clipped alone: one length for all"),
-            (Edit(CLIP, NORM + "for p in model.parameters():\n"
-                  "    p.grad *= recipe.grad_clip / norm"),
+            (Edit(CLIP, EACH + "p.grad *= recipe.grad_clip / norm"),
              "a short gradient became longer: only shorten what is too long"),
             (Edit("recipe.grad_clip", "1.0"),
              "the limit is 1, not recipe.grad_clip"),
@@ -293,16 +272,13 @@ weights(model)"""),
             (Edit("norm = nn", "nn"),
              "norm must get a value: what clip_grad_norm_ returns"),
             (Edit(CLIP, CLIP + ".item()"),
-             "torch.isfinite takes a tensor: what clip_grad_norm_ returns, "
-             "and a float only at the end"),
+             "isfinite takes a tensor: norm becomes a float only at the end"),
             (Edit("optimizer.step()\n", ""),
              "the weights did not move: optimizer.step"),
-            (Edit(TOLD + "optimizer.step()\n", "optimizer.step()\n" + TOLD),
-             "the weights have changed before the error: test the length "
-             "before optimizer.step"),
-            (Edit(TOLD, ""),
-             "a gradient that is not finite must stop the step: "
-             "FloatingPointError"),
+            (Edit(TEST + "optimizer.step()\n", "optimizer.step()\n" + TEST),
+             "the weights have moved before the error: test the length first"),
+            (Edit(TEST, ""), "a gradient that is not finite must stop the "
+             "step: FloatingPointError"),
             (Edit("loss.item(), norm.item()", "loss, norm"),
              "loss and length are tensors: floats are asked for, item()"),
         ),
@@ -313,13 +289,12 @@ weights(model)"""),
         "train",
         cases=(
             Case("one step: its number, loss, learning rate, length",
-                 RUN.format("max_steps=1, warmup_steps=0") + LOGGED),
-            Case("so it is for many", RUN.format(
-                "max_steps=6, warmup_steps=number(2, 4)") + LOGGED),
-            Case("another seed makes another run", RUN.format(
-                "max_steps=2, warmup_steps=1, seed=number(1, 99)") + LOGGED),
-            Case("the model is trained without a callback too",
-                 RUN.format("max_steps=3, warmup_steps=1")
+                 LOGGED.format(1, 0)),
+            Case("many steps", LOGGED.format("number(5, 8)", 0)),
+            Case("another seed makes another run",
+                 LOGGED.format(2, "number(1, 99)")),
+            Case("the model is also trained without a callback",
+                 RUN.format(3, 0)
                  + "(train(model, ids, r, block_size=5), weights(model))[1]"),
         ),
         hints=(
@@ -329,68 +304,54 @@ weights(model)"""),
             "step_batches, train_step, callback.",
         ),
         right=(
-            "if callback is None:\n    callback = print\n"
-            "optimizer = make_optimizer(model, recipe)\n"
-            "for step in range(recipe.max_steps):\n"
-            "    model.train()\n    rate = learning_rate(step, recipe)\n"
-            "    batches = step_batches(\n"
-            "        ids, step, recipe, block_size=block_size)\n"
-            "    " + SEED + "\n    told = train_step(\n"
+            "optimizer = make_optimizer(model, recipe)\nstep = 0\n"
+            "while step < recipe.max_steps:\n    model.train()\n"
+            "    batches = " + BATCH + "\n"
+            "    rate = learning_rate(step, recipe)\n    " + SEED + "\n"
+            "    told = train_step(\n"
             "        model, optimizer, batches, recipe, lr=rate)\n"
-            "    callback(step, told[0], rate, told[1])",
+            "    (callback or print)(step, told[0], rate, told[1])\n"
+            "    step += 1",
         ),
         wrong=(
             (Edit("make_optimizer(model, recipe)",
                   "torch.optim.AdamW(model.parameters(), lr=recipe.lr)"),
              "the recipe names the optimizer: make_optimizer"),
-            (Edit("model.train()\n", ""),
-             "there is no dropout in evaluation mode: model.train()"),
-            (Edit("range(recipe.max_steps)", "range(recipe.max_steps + 1)"),
-             "this is one step too many"),
-            (Edit("range(recipe.max_steps)",
-                  "range(1, recipe.max_steps + 1)"),
-             "steps count from 0"),
-            (Edit(SEED, "optimizer = make_optimizer(model, recipe)"),
-             "a new optimizer in every step forgets its running means, and "
-             "nothing is seeded: make it once, before the loop"),
             (Edit(SEED, SEED + "\n    optimizer = make_optimizer(model, "
                   "recipe)"),
              "a new optimizer in every step forgets its running means: make "
              "it once, before the loop"),
+            (Edit("model.train()\n", ""),
+             "there is no dropout in evaluation mode: model.train()"),
+            (Edit("recipe.max_steps", "recipe.max_steps + 1"),
+             "this is one step too many"),
+            (Edit("recipe.max_steps", "1, recipe.max_steps + 1"),
+             "steps count from 0"),
             (Edit(SEED, "pass"),
              "the dropout depends on what was drawn before: seed each step"),
             (Edit(SEED, "torch.manual_seed(recipe.seed)"),
-             "every step has the same dropout: step_seed makes a seed of "
-             "seed and step"),
+             "every step has the same dropout: step_seed counts the steps in"),
             (Edit(SEED, "torch.manual_seed(step)"),
              "the recipe's seed does not change the dropout: step_seed"),
             (Edit("learning_rate(step, recipe)", "recipe.lr"),
-             "the learning rate never changes: learning_rate knows that of "
-             "the step"),
-            (Edit("learning_rate(step, ", "learning_rate(step + 1, "),
+             "the learning rate never changes: learning_rate has the step's"),
+            (Edit("learning_rate(step", "learning_rate(step + 1"),
              "this is the learning rate of the next step"),
-            (Edit(BATCH, BATCH.replace("step, ", "0, ")),
+            (Edit(BATCH, BATCH.replace("step,", "0,")),
              "every step sees the same batch: step_batches needs the step"),
-            (Edit(BATCH, BATCH.replace(", block_size=block_size", "")),
+            (Edit(", block_size=block_size", ""),
              "step_batches needs block_size too"),
-            (Edit("loss, norm = " + ONE, "for pair in batches:\n"
-                  "        loss, norm = " + ONE.replace("batches", "[pair]")),
+            (Edit("loss, norm = train_step(model, optimizer, batches",
+                  "for b in batches:\n        loss, norm = train_step("
+                  "model, optimizer, [b]"),
              "each micro-batch took a step of its own: hand train_step all "
              "of them"),
-            (Edit("loss, norm = " + ONE, "loss, norm = "
-                  + ONE.replace("batches", "batches[:1]")),
-             "only the first micro-batch is used: hand train_step all of "
-             "them"),
-            (Edit("lr=lr", "lr"), "lr is passed by its name: lr=lr"),
-            (Edit("loss, norm = train", "loss = train"),
-             "train_step returns two numbers, the loss and the length"),
             (Edit("step, loss, lr, norm", "step, loss, norm, lr"),
              "the callback gets step, loss, lr, norm, in this order"),
-            (Edit("    if callback:\n        callback",
-                  "if callback:\n    callback"),
+            (Edit(CALL, "if callback:\n    callback"),
              "the callback is called once, after the run: call it in the "
-             "loop, after each step"),
-            (Edit("    if callback:\n        callback", "    callback"),
+             "loop"),
+            (Edit(CALL, "    callback"),
              "without a callback there is nothing to call: if callback"),
         ),
         core=True,
