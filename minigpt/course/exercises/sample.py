@@ -155,6 +155,7 @@ EXERCISES = [
             ("return logits.scatter(-1, order[k:], -torch.inf)",
              "logits have one dimension more: cut along the last, "
              "order[..., k:]"),
+            ("return logits", "nothing was cut"),
         ),
         core=True,
     ),
@@ -165,7 +166,8 @@ EXERCISES = [
             Case("the fewest tokens that reach p together are kept",
                  SHARES + "top_p(logits, 0.7)"),
             Case("exactly p is enough",
-                 "logits = torch.zeros(8)\ntop_p(logits, number(2, 7) / 8)"),
+                 "logits, p = torch.zeros(8), number(2, 7) / 8\n"
+                 "top_p(logits, p)"),
             Case("one token is always kept", """
                 logits = torch.tensor([[0.0, 9.0, 0.0], [0.1, 0.0, 0.2]])
                 top_p(logits, 0.5), top_p(logits, 1e-9)"""),
@@ -205,6 +207,7 @@ EXERCISES = [
              "cut has one bool for each token, not ids"),
             (BEFORE + "kept = before < p",
              "the blank must make `cut`, True for what goes"),
+            ("cut = probs < 0", "nothing was cut"),
         ),
         core=True,
     ),

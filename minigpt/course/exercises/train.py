@@ -11,16 +11,14 @@ model[3].weight = model[0].weight  # tied
 model = fill(model)
 """
 BATCHES = MODEL + """
-x, y = torch.randint(6, (2, 3, 4))
-y[0, 1:] = -100  # padding
-batches = [(x[:1], y[:1]), (x[1:], y[1:])]
-"""
+batches = [(torch.randint(6, (1, 4)), torch.tensor([[3, -100, -100, -100]])),
+           (torch.randint(6, (2, 4)), torch.randint(6, (2, 4)))]
+"""  # fmt: skip
 STEP = BATCHES + """
 sgd = torch.optim.SGD(parameter_groups(model, 0.1), lr=9.0)
 r = Recipe(grad_clip={}, bf16={})
-"""
+"""  # fmt: skip
 WIDE = STEP.format(99.0, False)  # grad_clip changes nothing
-INFINITE = WIDE + "model[3].bias.data[0] = torch.inf\n"
 TAKE = "train_step(model, sgd, batches, r, lr=0.5)"
 MOVED = f"({TAKE}, weights(model))[1]"
 RUN = """
@@ -33,7 +31,7 @@ r = Recipe(max_steps={}, warmup_steps=1, seed={}, lr=0.1, min_lr=0.01,
 """
 LOGGED = RUN + """
 (train(model, ids, r, block_size=5, callback=lambda *x: log.append(x)), log)[1]
-"""
+"""  # fmt: skip
 RATES = "\n[float(learning_rate(step, r)) for step in range(2, 11)]"
 TWO = ("matrices = [p for p in model.parameters() if p.dim() {}]\n"
        "vectors = [p for p in model.parameters() if p.dim() {}]")  # fmt: skip
@@ -68,11 +66,12 @@ EXERCISES = [
         cases=(
             Case("matrices shrink, a tied one once; gains and biases do not",
                  MODEL + "shapes(parameter_groups(model, 0.3))"),
-            Case("embeddings shrink too, and so do three dimensions", """
+            Case("AdamW takes them; embeddings and three dimensions shrink", """
                 V, C = number(4, 9), number(2, 3)
                 model = nn.Sequential(
                     nn.Embedding(V, C), nn.Conv1d(C, C, 5), nn.Linear(C, V))
-                shapes(parameter_groups(model, 0.3))"""),
+                optimizer = torch.optim.AdamW(parameter_groups(model, 0.3))
+                shapes(optimizer.param_groups)"""),
             Case("the groups can be gone through twice", MODEL
                  + "[shapes(x) for x in 2 * [parameter_groups(model, 0.3)]]"),
         ),
@@ -107,6 +106,9 @@ EXERCISES = [
             ("matrices = [p for p in model.parameters() if p.dim() >= 2]\n"
              "vectors = [p for p in model.parameters() if p not in matrices]",
              "`in` compares the numbers of tensors: go by dim() here too"),
+            ("matrices = {p for p in model.parameters() if p.dim() >= 2}\n"
+             "vectors = set(model.parameters()) - matrices",
+             "a set has no order, and optimizers need one: make lists"),
             (TWO.replace("[", "(").replace("]", ")").format(">= 2", "< 2"),
              "a generator is empty after one pass, and from then on nothing "
              "decays: make lists"),
@@ -122,9 +124,10 @@ EXERCISES = [
                  "r = Recipe(max_steps=10, warmup_steps=2, lr=1.0, "
                  'min_lr=0.1, decay="linear")' + RATES),
             Case("the same holds for any recipe",
-                 "r = Recipe(max_steps=number(11, 20), warmup_steps="
-                 "number(0, 2), lr=number(5, 9) / 100, "
-                 "min_lr=number(0, 4) / 100)" + RATES),
+                 "first, last = number(0, 2), number(11, 20)\n"
+                 "low, high = number(0, 4) / 100, number(5, 9) / 100\n"
+                 "r = Recipe(max_steps=last, warmup_steps=first, lr=high, "
+                 "min_lr=low)" + RATES),
             Case("if no step is left for the way down, the result is lr",
                  "r = Recipe(max_steps=2, warmup_steps=2, lr=1.0)\n"
                  "float(learning_rate(2, r))"),
@@ -172,7 +175,7 @@ EXERCISES = [
             Case("loss and gradient of one large batch", BATCHES
                  + "accumulate(model, batches), model[0].weight.grad"),
             Case("three micro-batches work too", BATCHES
-                 + "batches = [(x[2:], y[2:]), *batches]\n"
+                 + "batches.append(tuple(torch.randint(6, (2, 3, 4))))\n"
                  "accumulate(model, batches), model[0].weight.grad"),
         ),
         hints=(
@@ -213,15 +216,18 @@ EXERCISES = [
             Case("the next step has a new gradient",
                  WIDE + TAKE + "\n" + MOVED),
             Case("a long gradient is shortened to grad_clip",
-                 STEP.format("number(1, 5) / 100", False) + MOVED),
+                 "limit = number(1, 5) / 100\n"
+                 + STEP.format("limit", False) + MOVED),
             Case("its length before that is returned",
                  STEP.format(0.01, False) + TAKE),
             Case("a recipe with bf16 computes in bfloat16",
                  STEP.format(99.0, True) + TAKE),
             Case("a gradient that is not finite raises FloatingPointError",
-                 INFINITE + TAKE),
-            Case("and the weights stay as they were", INFINITE
-                 + "import contextlib\nwith contextlib.suppress("
+                 WIDE + "model[3].bias.register_hook(lambda grad: grad + "
+                 "torch.inf)\n" + TAKE),
+            Case("and the weights stay as they were", WIDE
+                 + "model[3].bias.data[0] = torch.inf\n"
+                 "import contextlib\nwith contextlib.suppress("
                  f"FloatingPointError):\n    {TAKE}\nweights(model)"),
         ),
         hints=(
@@ -277,6 +283,8 @@ EXERCISES = [
              "the weights did not move: optimizer.step"),
             (Edit(TEST + "optimizer.step()\n", "optimizer.step()\n" + TEST),
              "the weights have moved before the error: test the length first"),
+            (Edit("isfinite(norm)", "isfinite(loss)"),
+             "a loss can be finite where the gradient is not: test norm"),
             (Edit(TEST, ""), "a gradient that is not finite must stop the "
              "step: FloatingPointError"),
             (Edit("loss.item(), norm.item()", "loss, norm"),
@@ -290,9 +298,10 @@ EXERCISES = [
         cases=(
             Case("one step: its number, loss, learning rate, length",
                  LOGGED.format(1, 0)),
-            Case("many steps", LOGGED.format("number(5, 8)", 0)),
+            Case("many steps", "steps = number(5, 8)\n"
+                 + LOGGED.format("steps", 0)),
             Case("another seed makes another run",
-                 LOGGED.format(2, "number(1, 99)")),
+                 "seed = number(1, 99)\n" + LOGGED.format(2, "seed")),
             Case("the model is also trained without a callback",
                  RUN.format(3, 0)
                  + "(train(model, ids, r, block_size=5), weights(model))[1]"),
