@@ -55,7 +55,7 @@ GREEDY = "list(generate(model, idx, n=6, sampling=Sampling(temperature=0){}))"
 DRAWN = "list(generate(model, idx, n=6, generator=dice{}))"
 PAD = """
 mask = torch.tensor([[False, False, True], [True, True, True]])
-idx = torch.randint(7, (2, 3)) * mask
+idx = torch.randint(1, 7, (2, 3)) * mask
 """
 BEFORE = "before = probs.cumsum(-1) - probs\n"
 LOWER = "lower = torch.where(logits > 0, {}, {})"
