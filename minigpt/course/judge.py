@@ -136,22 +136,36 @@ def _judged(exercise, source, extra, seconds, seed) -> Verdict:
 def _cause(exercise, place, got, mine, seed) -> str:
     """The cause of the wrong answer that does what the learner's does.
 
-    Where several do the same here, the other cases decide between them.
+    It passes the cases that the learner's has passed. Where several do the
+    same here, later cases decide between them.
     """
     left, cases = list(exercise.wrong), exercise.cases
-    for case in (*cases[place:], *cases[:place]):
+    for case in cases[place:]:
         got = got or mine(case)
         same = [
             (lines, cause)
             for lines, cause in left
             if _same(case, got, variant(exercise, lines, case, seed))
         ]
+        if case is cases[place]:
+            same = [x for x in same if _passes(exercise, x[0], place, seed)]
         if case is cases[place] or same:
             left = same
         if len(left) < 2 or isinstance(got.error, OutOfTime):
             break
         got = None
     return left[0][1] if left else ""
+
+
+def _passes(exercise, lines, place, seed) -> bool:
+    """Does a wrong answer do what it should in all cases before this one?"""
+    return not any(
+        _unlike(
+            case, variant(exercise, lines, case, seed),
+            reference(exercise, case, seed), VARIANT_SECONDS,
+        )
+        for case in exercise.cases[:place]
+    )  # fmt: skip
 
 
 def run(exercise, source, case, *, extra, file, seconds, seed) -> Outcome:
