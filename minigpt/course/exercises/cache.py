@@ -23,7 +23,6 @@ if self.keys is None:
 SAME = 'assert len(self.keys) == B, "every batch needs a cache of its own"'
 WRITE = "self.keys[:, :, a:b] = k.detach()\nself.values[:, :, a:b] = v.detach()"
 GIVE = "return self.keys[:, :, :b], self.values[:, :, :b]"
-HELD = "held = (self.keys, self.values)\n"
 
 EXERCISES = [
     Exercise(
@@ -69,13 +68,11 @@ EXERCISES = [
             Case("a batch of another size is an AssertionError",
                  THREE + "cache.update(k[:1, :, 3:], v[:1, :, 3:])"),
         ),
-        hints=(
-            "Columns are the third dimension. The new ones are a to b, from "
-            "a = self.offset to b = a + T.",
-            "k.new_empty(B, H, self.block_size, D) allocates with the dtype "
-            "and device of k. Then self.keys[:, :, a:b] = k.detach(), the "
-            "same for the values, and self.offset = b.",
-        ),
+        hints=("Columns are the third dimension. The new ones are a to b, from "
+               "a = self.offset to b = a + T.",
+               "k.new_empty(B, H, self.block_size, D) allocates with the dtype "
+               "and device of k. Then self.keys[:, :, a:b] = k.detach(), the "
+               "same for the values, and self.offset = b."),
         right=(
             ("self.block_size, self.offset = block_size, 0\n"
              "self.keys, self.values = None, None",
@@ -87,14 +84,13 @@ EXERCISES = [
              "    self.keys = torch.zeros(shape, dtype=k.dtype)\n"
              "    self.values = torch.zeros(shape, dtype=v.dtype)\n"
              "assert self.keys.shape[0] == k.shape[0]\n"
+             "a = self.offset\nself.offset += k.size(2)\n"
              "with torch.no_grad():\n"
-             "    self.keys[:, :, self.offset : self.offset + k.size(2)] = k\n"
-             "    self.values[:, :, self.offset : self.offset + k.size(2)] = v"
-             "\nself.offset += k.size(2)\n"
-             "return self.keys[:, :, : self.offset], "
-             "self.values[:, :, : self.offset]"),
-            Edit(WRITE, "T = k.size(2)\n"
-                 "self.keys.narrow(2, a, T).copy_(k.detach())\n"
+             "    self.keys[:, :, a : self.offset] = k\n"
+             "    self.values[:, :, a : self.offset] = v\n"
+             "return (self.keys[:, :, : self.offset],\n"
+             "        self.values[:, :, : self.offset])"),
+            Edit(WRITE, "self.keys.narrow(2, a, T).copy_(k.detach())\n"
                  "self.values.narrow(2, a, T).copy_(v.detach())"),
         ),
         wrong=(
@@ -105,24 +101,20 @@ EXERCISES = [
              "offset is missing: a new cache starts with 0 filled columns"),
             (Edit("self.keys = self.values = None",
                   "self.keys, self.values = [], []"),
-             "keys and values are None until the first update: only then the "
-             "sizes are known"),
+             "keys and values are None until update has seen their sizes"),
             (Edit("self.offset = b", "pass"),
-             "`offset` is still 0: move it on, or the next tokens overwrite "
-             "these"),
+             "`offset` is still 0, so the next tokens would overwrite these"),
             (Edit("self.offset = b", "self.offset = T"),
-             "`offset` counts the last call only: it must be b, all that is "
-             "filled"),
+             "`offset` counts the last call only: it must be b"),
             (Edit("self.offset = b", "self.offset += b"),
              "`offset` moves twice: b is the old offset and the new tokens"),
             (Edit("self.offset = b", "self.offset = b + 1"),
              "`offset` is one too far: b is the first free column"),
             (Edit("self.offset = b", "self.offset = b - 1"),
-             "`offset` is at the last filled column: it must be at the first "
-             "that is free"),
+             "`offset` is at the last filled column, not at the first free "
+             "one"),
             (Edit("[:, :, a:b]", "[:, a:b]"),
-             "the columns are the third dimension of (B, H, block_size, D): "
-             "write to [:, :, a:b]"),
+             "columns are the third dimension: write to [:, :, a:b]"),
             (Edit(WRITE, WRITE.replace("v.detach", "k.detach")),
              "the keys were kept as values too"),
             (Edit(WRITE, WRITE.replace("k.detach", "v.detach")),
@@ -136,20 +128,15 @@ EXERCISES = [
             (Edit(GIVE, "return k, v"),
              "only the new tokens come back: return all columns up to b"),
             (Edit(GIVE, GIVE.replace(":b", ":a")),
-             "the new tokens are missing: return the columns up to b, the "
-             "offset after them"),
+             "the new tokens are missing: return the columns up to b"),
             (Edit(WRITE, WRITE.replace("a:b", ":T")),
-             "the new tokens overwrite the first ones: they belong in columns "
-             "a to b"),
+             "the new tokens overwrite the first: write to columns a to b"),
             (Edit(MAKE, MAKE.split("\n", 1)[1].replace("    ", "")),
-             "every call allocates, so the earlier tokens are lost: allocate "
-             "only where self.keys is None"),
+             "every call allocates anew: do it only where self.keys is None"),
             (Edit(MAKE, MAKE.replace("self.block_size", "T")),
-             "there is only room for the tokens of the first call: allocate "
-             "block_size columns"),
+             "there is room for the first call only: block_size columns"),
             (Edit(WRITE, "self.keys, self.values = k.detach(), v.detach()"),
-             "only the newest tokens are left: write into the memory that is "
-             "there, at columns a to b"),
+             "only the newest tokens are left: write them to columns a to b"),
             (Edit(WRITE, "self.keys = torch.cat([self.keys[:, :, :a], "
                   "k.detach()], 2)\nself.values = torch.cat("
                   "[self.values[:, :, :a], v.detach()], 2)"),
@@ -158,29 +145,22 @@ EXERCISES = [
             (Edit(WRITE, WRITE.replace(".detach()", "")),
              "gradients are kept, and with them all that was computed before: "
              "detach keys and values"),
-            (Edit(MAKE, MAKE.replace("k.new_empty(B, H, self.block_size, D)",
-                  "torch.zeros(B, H, self.block_size, D)")
-                  .replace("v.new_empty(B, H, self.block_size, D)",
-                  "torch.zeros(B, H, self.block_size, D)")),
-             "the memory is float32, whatever k is: new_empty and new_zeros "
-             "take dtype and device from k"),
+            (Edit(MAKE, MAKE.replace("k.new_empty(", "torch.zeros(")
+                  .replace("v.new_empty(", "torch.zeros(")),
+             "the memory is always float32: new_empty takes the dtype of k"),
             (Edit(SAME, "pass"),
-             "one text was copied into every row of the batch: assert that "
-             "the batch size is that of the memory"),
-            ((None, "self.keys = self.values = None\nself.offset = 0", None,
-              None), "the memory is gone: reset only moves the offset back"),
+             "one text was copied into every row: assert the batch size"),
+            ((None, "self.offset = 0\nself.keys = self.values = None", None, None),
+             "the memory is gone: reset only moves the offset back"),
             ((None, "self.keys.zero_()\nself.values.zero_()", None, None),
-             "the columns still count as filled: reset must set the offset "
-             "to 0"),
-            ((None, None, "return self.keys.nbytes + self.values.nbytes",
-              None), "before the first update there is nothing to count: 0"),
-            ((None, None, HELD + "return sum(x.numel() for x in held if x is "
-              "not None)", None),
+             "the columns still count as filled: reset sets offset to 0"),
+            (Edit(" if x is not None", ""),
+             "before the first update there is nothing to count: 0"),
+            (Edit("x.nbytes", "x.numel()"),
              "these are numbers, not bytes: a tensor has nbytes"),
-            ((None, None, "return 0 if self.keys is None else "
-              "self.keys.nbytes", None), "the values take memory too"),
-            ((None, None, HELD + "return sum(x[:, :, : self.offset].nbytes "
-              "for x in held if x is not None)", None),
+            (Edit("(self.keys, self.values)", "(self.keys,)"),
+             "the values take memory too"),
+            (Edit("x.nbytes", "x[:, :, : self.offset].nbytes"),
              "these are the filled columns: memory is held for all of them"),
         ),
     ),
@@ -190,15 +170,13 @@ EXERCISES = [
             Case("every product is counted once", """
                 config = SimpleNamespace(n_layer=3, n_embd=2, vocab_size=5)
                 multiplications(config, 4, 6)"""),
-            Case("so it is for any sizes", SIZES + """
-multiplications(config, 1, S), multiplications(config, S, S)"""),
+            Case("so it is for any sizes", SIZES +
+                 "multiplications(config, 1, S), multiplications(config, S, S)"),
         ),
-        hints=(
-            "A token through a matrix of a × b weights takes a · b "
-            "multiplications. Which matrices does it meet?",
-            "In each block 12 · C² for the matrices, S · C for the scores and "
-            "S · C for the mix; at the end V · C; all of it T times.",
-        ),
+        hints=("A token through a matrix of a × b weights takes a · b "
+               "multiplications. Which matrices does it meet?",
+               "In each block 12 · C² for the matrices, S · C for the scores "
+               "and S · C for the mix; at the end V · C; all of it T times."),
         right=(
             "linear = 3 * C * C + C * C + C * 4 * C + 4 * C * C\n"
             "attention = S * C + S * C\n"
@@ -210,7 +188,7 @@ multiplications(config, 1, S), multiplications(config, S, S)"""),
              "the head is missing: V · C for each token"),
             (Edit("block + config.vocab_size * C",
                   "(block + config.vocab_size * C)"),
-             "the head stands once, after the last block"),
+             "the head comes once, after the last block"),
             (Edit("config.n_layer * block", "block"),
              "that is one block: there are n_layer"),
             (Edit("T * (config.n_layer", "(config.n_layer"),
@@ -226,8 +204,7 @@ multiplications(config, 1, S), multiplications(config, S, S)"""),
              "tokens"),
             (Edit("12", "4"), "the MLP is missing: C × 4C and 4C × C"),
             (Edit("12", "8"),
-             "queries, keys, values and the projection are missing: C × 3C "
-             "and C × C"),
+             "attention's matrices are missing: C × 3C and C × C"),
             (Edit("12", "11"),
              "the output projection of attention is missing: C × C"),
             (Edit("12", "10"),
@@ -245,12 +222,10 @@ multiplications(config, 1, S), multiplications(config, S, S)"""),
                  SIZES + "B = number(3, 6)\n"
                  "cache_bytes(config, B, torch.float16)"),
         ),
-        hints=(
-            "Keys and values, for every block, every token there is room for, "
-            "every channel.",
-            "2 · n_layer · block_size · n_embd numbers for each text, each of "
-            "dtype.itemsize bytes.",
-        ),
+        hints=("Keys and values, for every block, every token there is room "
+               "for, every channel.",
+               "2 · n_layer · block_size · n_embd numbers for each text, each "
+               "of dtype.itemsize bytes."),
         right=(
             "C, S = config.n_embd, config.block_size\n"
             "boxes = config.n_layer * [2 * batch_size * S * C]\n"
@@ -280,44 +255,34 @@ multiplications(config, 1, S), multiplications(config, S, S)"""),
         "cache.predict-passes", 14,
         "10 in the prefill, then one for each new token but the last, whose "
         "logits nobody asks for",
-        (
-            "The chapter counted 27 for a prompt of 8 and 20 new tokens.",
-            "Each token passes once. Does the last one have to pass at all?",
-        ),
-        wrong={
-            15: "the last new token need not pass: nothing comes after it",
-            60: "10 + 11 + 12 + 13 + 14 is what it takes without a cache",
-            5: "the prompt must pass once too",
-            4: "the prompt must pass once too, all 10 of it",
-        },
+        ("The chapter counted 27 for a prompt of 8 and 20 new tokens.",
+         "Each token passes once. Does the last one have to pass at all?"),
+        wrong={15: "the last new token need not pass: nothing comes after it",
+               60: "10 + 11 + 12 + 13 + 14 is what it takes without a cache",
+               5: "the prompt must pass once too",
+               4: "the prompt must pass once too, all 10 of it"},
     ),
     Question(
         "cache.break-mask", 8,
         "8 columns are filled, so it gets position 8, as if its padding were "
         "text; only the row without padding is right",
-        (
-            "How many columns of the cache does the prefill fill?",
-            "`offset` counts columns, padding included.",
-        ),
-        wrong={
-            1: "that is what it should get: without a mask padding counts too",
-            7: "that is the last column filled: the next one is asked for",
-            0: "the prompt has filled columns already",
-            3: "3 is the length of another prompt: all rows have one `offset`",
-        },
+        ("How many columns of the cache does the prefill fill?",
+         "`offset` counts columns, padding included."),
+        wrong={1: "that is what it should get: without a mask padding counts "
+                "too",
+               7: "that is the last column filled: the next one is asked for",
+               0: "the prompt has filled columns already",
+               3: "3 is the length of another prompt: all rows have one "
+                "`offset`"},
     ),
     Question(
         "cache.predict-heads", "b",
         "twice as many heads, each half as wide: a token keeps C numbers "
         "either way",
-        (
-            "What is head_dim when n_head doubles?",
-            "The memory is (B, H, block_size, D), and H · D = C.",
-        ),
-        wrong={
-            "a": "a head is half as wide, but there are twice as many",
-            "c": "there are twice as many heads, each half as wide",
-        },
+        ("What is head_dim when n_head doubles?",
+         "The memory is (B, H, block_size, D), and H · D = C."),
+        wrong={"a": "a head is half as wide, but there are twice as many",
+               "c": "there are twice as many heads, each half as wide"},
         words=("the same", "same"),
     ),
 ]  # fmt: skip

@@ -48,12 +48,10 @@ EXERCISES = [
                 ids = torch.randint(3, (2, 3, 9))
                 induction(ids[..., 2:])"""),
         ),
-        hints=(
-            "duplicate_token(ids) has the earlier copies. What followed them "
-            "is one column further.",
-            "F.pad(where, (1, -1)) adds a column on the left and drops the "
-            "last.",
-        ),
+        hints=("duplicate_token(ids) has the earlier copies. What followed "
+               "them is one column further.",
+               "F.pad(where, (1, -1)) adds a column on the left and drops the "
+               "last."),
         right=(
             "where = torch.zeros_like(duplicate_token(ids))\n"
             "where[..., 1:] = duplicate_token(ids)[..., :-1]\nreturn where",
@@ -61,18 +59,15 @@ EXERCISES = [
         ),
         wrong=(
             ("return duplicate_token(ids)",
-             "these are the places of the token itself: what came *after* "
-             "them is one column further"),
+             "these are the earlier copies: go one column further"),
             ("return F.pad(duplicate_token(ids), (-1, 1))",
-             "these are the places before the earlier copies: the other way, "
-             "one column to the right"),
+             "this is what came before the copies: move right, not left"),
             ("return F.pad(duplicate_token(ids), (0, 0, 1, -1))",
              "rows were moved, not columns: the row is the token that looks"),
             ("return F.pad(duplicate_token(ids), (1, 0))",
              "a column was added and none dropped: there are T of them"),
             (PAST + "return F.pad(same.tril(), (1, -1))",
-             "a token counts as its own earlier copy, so its successor is in "
-             "it: only earlier ones"),
+             "a token counts as its own earlier copy: only earlier ones"),
             (PAST + "return F.pad(same, (1, -1))",
              "the future is in it: only earlier copies"),
         ),
@@ -94,7 +89,8 @@ EXERCISES = [
             Case("each text counts its own rows", """
                 weights = torch.randn(2, 3, 5, 5).softmax(-1)
                 where = torch.rand(2, 1, 5, 5) < 0.3
-                where[0, 0, 2:], where[1, 0, 1:] = False, True
+                where[0, 0, 2:], where[:, 0, 1] = False, True
+                where[1, 0, 3] = True
                 pattern_score(weights, where)"""),
             Case("a text without any place to look has no score: nan", """
                 weights = torch.randn(2, 4, 4).softmax(-1)
@@ -102,12 +98,10 @@ EXERCISES = [
                 where[0, 2, 1] = True
                 pattern_score(weights, where)""", gradients=False),
         ),
-        hints=(
-            "First the attention that lands on the pattern, for each row; "
-            "then the mean over the rows that count.",
-            "(weights * where).sum(-1) is the first; divide its sum by "
-            "rows.sum(-1).",
-        ),
+        hints=("First the attention that lands on the pattern, for each row; "
+               "then the mean over the rows that count.",
+               "(weights * where).sum(-1) is the first; divide its sum by "
+               "rows.sum(-1)."),
         right=(
             "return (weights * where).sum((-2, -1)) / rows.sum(-1)",
             "landed = weights.masked_fill(~where, 0).sum(-1)\n"
@@ -115,23 +109,19 @@ EXERCISES = [
         ),
         wrong=(
             (SUM + "return landed.mean(-1)",
-             "divided by all rows: a row without a place has nothing to look "
-             "at, and must not count"),
+             "divided by all rows: one without a place must not count"),
             (SUM + "return landed.sum(-1) / where.sum((-2, -1))",
              "divided by the places: two places of one row count together"),
             (SUM + "return landed.sum(-1)",
              "these are sums: divide by the number of rows that count"),
             (SUM + "return landed[..., rows].mean(-1)",
-             "this takes the same rows for every text: multiply by rows, "
-             "rather than pick by them"),
+             "this picks the same rows for every text: multiply by them"),
             (SUM + "return landed.sum() / rows.sum()",
              "all heads are in one number: one for each"),
             (Edit("where).sum(-1)", "where).sum(-2)"),
-             "summed over the wrong dimension: a row is what one token looks "
-             "at, the last dimension"),
+             "summed over columns: what one token looks at is a row, dim=-1"),
             (Edit("rows.sum(-1)", "rows.sum(-1).clamp(min=1)"),
-             "without any row that counts the score is nan, not 0: divide by "
-             "the number as it is"),
+             "a score without any row is nan, not 0: divide all the same"),
         ),
     ),
     Exercise(
@@ -145,10 +135,8 @@ EXERCISES = [
                 idx = torch.randint(9, (1, 8))
                 logit_lens(model, idx)"""),
         ),
-        hints=(
-            "GPT.forward ends with two modules after the last block.",
-            "model.head(model.norm(stream)): both work on any (…, C).",
-        ),
+        hints=("GPT.forward ends with two modules after the last block.",
+               "model.head(model.norm(stream)): both work on any (…, C)."),
         right=(
             "return torch.stack([model.head(model.norm(x)) for x in stream])",
         ),
@@ -181,18 +169,20 @@ EXERCISES = [
                  MODEL + OFF.format("[(0, 1), (2, 0)]")),
             Case("so it is with means", MODEL + MEANS
                  + OFF.format("[(0, 1), (2, 0), (2, 1)], means")),
+            Case("what another hook has kept stays as it was", MODEL + """
+proj, seen = model.blocks[1].attention.proj, []
+proj.register_forward_pre_hook(lambda proj, args: seen.append(args[0]))
+""" + OFF.format("[(1, 1)]"), gradients=False),
             Case("afterwards the model is as before", MODEL
                  + OFF.format("[(0, 0), (1, 1)]") + "\nmodel(idx)"),
         ),
-        hints=(
-            "One inner function that makes the hook for one (layer, head) "
-            "keeps the two apart from the next pair. Head 0 has the first D "
-            "channels of x, head 1 the next D, …",
-            "In the hook: x = args[0].clone(), then x[..., head * D : (head + "
-            "1) * D] = value, then return (x,). Register it with "
-            "proj.register_forward_pre_hook(hook), collect what that returns, "
-            "and `yield model` inside `with hooked(handles):`.",
-        ),
+        hints=("An inner function can make and register the hook for one "
+               "(layer, head); call it for each pair. Head 0 has the first D "
+               "channels of x, head 1 the next D, and so on.",
+               "In the hook: x = args[0].clone(), then x[..., head * D : (head "
+               "+ 1) * D] = value, then return (x,). Register it with "
+               "proj.register_forward_pre_hook(hook), collect what that "
+               "returns, and `yield model` inside `with hooked(handles):`."),
         right=(
             Edit("x[..., head * D : (head + 1) * D] = value",
                  "x.unflatten(-1, (-1, D))[..., head, :] = value"),
@@ -204,12 +194,10 @@ EXERCISES = [
              "nothing changed: a hook returns what goes into proj, (x,), and "
              "the yield is inside `with hooked(…)`"),
             (LATE,
-             "all hooks silence the last head: the loop has moved on when "
-             "they run, so let a function make each hook from its own layer "
-             "and head"),
+             "every hook acts on the last head: hooks run after the loop, so "
+             "make each in a function of its own"),
             (Edit("head * D : (head + 1) * D", ": head * D"),
-             "the other head was switched off: head h has the channels h * D "
-             "to (h + 1) * D"),
+             "the other head is off: head h has channels h * D to (h + 1) * D"),
             (Edit("..., head * D : (head + 1) * D", "..., head"),
              "one channel only: D of them"),
             (Edit("..., head * D : (head + 1) * D", "..."),
@@ -221,21 +209,19 @@ EXERCISES = [
             (Edit("] = value", "] = 0.0"),
              "zeros were written although means were given: write value"),
             (Edit("means[layer, head]", "means[layer, head].mean()"),
-             "one number for all channels of the head: means[layer, head] has "
-             "one for each"),
+             "one number for the whole head: means[layer, head] has D"),
+            (Edit("args[0].clone()", "args[0]"),
+             "x is changed in place, and with it what others kept: clone it"),
             (Edit("blocks[layer].attention.proj", "blocks[layer].attention"),
-             "this changes what attention reads, not what a head writes: the "
-             "hook belongs on attention.proj"),
+             "this changes what attention reads: the hook belongs on proj"),
             (Edit("forward_pre_hook", "forward_hook"),
-             "a forward hook runs after proj has mixed the heads: "
-             "register_forward_pre_hook"),
+             "proj has mixed the heads by then: register_forward_pre_hook"),
             (Edit(WITH, "[silence(*place) for place in heads]\nyield model"),
              "the hooks are still there: yield inside `with hooked(…)`"),
             (Edit("yield model", "yield"),
              "nothing is yielded: `with ablated(…) as same` needs the model"),
             (Edit("yield model", "return model"),
-             "a context manager yields once, where the with block runs: "
-             "yield model"),
+             "a context manager yields, where the with block runs"),
         ),
     ),
     Exercise(
@@ -244,10 +230,9 @@ EXERCISES = [
             Case("one vector for each head, averaged over texts and tokens",
                  MODEL + "mean_outputs(model, idx)"),
         ),
-        hints=(
-            "Average over texts and tokens, then cut the channels into heads.",
-            "joined.mean((1, 2)).view(len(seen), n_head, -1)",
-        ),
+        hints=("Average over texts and tokens, then cut the channels into "
+               "heads.",
+               "joined.mean((1, 2)).view(len(seen), n_head, -1)"),
         right=(
             "heads = joined.unflatten(-1, (n_head, -1))\n"
             "return heads.mean((1, 2))",
@@ -264,8 +249,7 @@ EXERCISES = [
              "the heads are not cut apart: (L, H, D)"),
             ("D = joined.size(-1) // n_head\n"
              "return joined.mean(1).view(len(seen), n_head, D)",
-             "the sizes do not multiply: average over texts and tokens first, "
-             "then cut C into H heads of D"),
+             "the sizes do not multiply: average over texts and tokens first"),
             ("means = joined.mean((0, 1, 2)).view(n_head, -1)\n"
              "return means.expand(len(seen), -1, -1)",
              "the layers were averaged too: one vector for each of them"),
@@ -273,30 +257,22 @@ EXERCISES = [
     ),
     Question(
         "lens.predict-layers", 2,
-        "one head must first tell each token what stood before it, so that "
-        "a head of a later layer can search for that",
-        (
-            "A head compares what two tokens carry. Which token must be "
-            "found, and what must it carry for that?",
-            "The token after the earlier A must carry A. Who tells it?",
-        ),
-        wrong={
-            1: "one layer compares tokens with tokens, and the place it needs "
-            "holds another token",
-            3: "fewer are enough: the model of this chapter does it",
-        },
+        "one head must first tell each token what stood before it, so that a "
+        "head of a later layer can search for that",
+        ("A head compares what two tokens carry. Which token must be found, "
+         "and what must it carry for that?",
+         "The token after the earlier A must carry A. Who tells it?"),
+        wrong={1: "one layer compares tokens with tokens, and the place it "
+                "needs holds another token",
+               3: "fewer are enough: the model of this chapter does it"},
     ),
     Question(
         "lens.predict-evidence", "b",
         "attention must sum to 1, so a head with nothing to do must look "
         "somewhere, and only a change of the output shows use",
-        (
-            "What does the ablation measure that the weight does not?",
-            "A weight says where a head reads. Is what it reads there used?",
-        ),
-        wrong={
-            "a": "then taking it away would change the loss",
-            "c": "both can be right: looking and mattering are different",
-        },
+        ("What does the ablation measure that the weight does not?",
+         "A weight says where a head reads. Is what it reads there used?"),
+        wrong={"a": "then taking it away would change the loss",
+               "c": "both can be right: looking and mattering are different"},
     ),
 ]  # fmt: skip

@@ -40,11 +40,10 @@ EXERCISES = [
             Case("another table works too",
                  'rename("blocks.0.token.wte", {"token": "wte"})'),
         ),
-        hints=(
-            'name.split(".") gives the words. Which of them are in `words`?',
-            "words.get(word, word) is the translation, or the word itself; "
-            '".".join(…) puts the words together again.',
-        ),
+        hints=('name.split(".") gives the words. Which of them are in '
+               "`words`?",
+               "words.get(word, word) is the translation, or the word itself; "
+               '".".join(…) puts the words together again.'),
         right=(
             "found = []\n"
             'for word in name.split("."):\n'
@@ -56,8 +55,7 @@ EXERCISES = [
              "the whole name is looked up: translate word by word"),
             ("for old, new in words.items():\n"
              "    name = name.replace(old, new)\nreturn name",
-             "replace also finds letters inside of words, such as the h in "
-             "weight: split the name at its dots"),
+             "replace also finds letters inside of words: split at the dots"),
             ('return ".".join(words[w] for w in name.split("."))',
              "a word without an entry stays as it is: words.get(word, word)"),
             ('return "".join(words.get(w, w) for w in name.split("."))',
@@ -92,36 +90,29 @@ EXERCISES = [
                 names = "h.0.attn.c_attn.bias", "h.0.ln_1.weight"
                 [transpose(name, v) for name in names]"""),
         ),
-        hints=(
-            "Which word in the name says that the layer is a Conv1D? And "
-            "what of its bias?",
-            'Where ".c_" is in the name and it ends in weight: tensor.t(). '
-            "Everything else is returned as it is.",
-        ),
+        hints=("Which word in the name says that the layer is a Conv1D? And "
+               "what of its bias?",
+               'Where ".c_" is in the name and it ends in weight: tensor.t(). '
+               "Everything else is returned as it is."),
         right=(
             CONV + "return tensor.transpose(0, 1) if is_conv1d else tensor",
         ),
         wrong=(
             ("return tensor.t()",
-             "the token table is transposed too: its rows are looked up in "
-             "both models"),
+             "the token table is transposed too, but both look up its rows"),
             ('return tensor if name == "wte.weight" else tensor.t()',
-             "the position table is transposed too: its rows are looked up in "
-             "both models"),
+             "the position table is transposed too, but both look up its rows"),
             ("return tensor", "nothing is transposed"),
             (CONV + "sides = tensor.shape[::-1]\n"
              "return tensor.reshape(sides) if is_conv1d else tensor",
-             "the shape is right and the numbers are not in their places: "
-             "transposing is not reshaping"),
+             "transposing is not reshaping: the numbers are in other places"),
             ('return tensor.t() if "attn" in name else tensor',
              "the MLP's matrices are Conv1D too, not only those of attention"),
             (CONV + "if is_conv1d and tensor.size(0) != tensor.size(1):\n"
              "    return tensor.t()\nreturn tensor",
-             "a square matrix must be transposed too, though its shape does "
-             "not show it"),
+             "a square matrix is transposed too: its shape cannot show it"),
             ('return tensor.mT if ".c_" in name else tensor',
-             "the bias of a Conv1D is a vector and stays: only weights are "
-             "transposed"),
+             "the bias of a Conv1D stays: only weights are transposed"),
         ),
     ),
     Exercise(
@@ -142,15 +133,13 @@ EXERCISES = [
             Case("each name has its own tensor",
                  FILE + "our_state(tensors)"),
         ),
-        hints=(
-            "The masks are named h.<number>.attn.bias and "
-            "h.<number>.attn.masked_bias, from the first letter to the last. "
-            "And c_attn is a word of GPT-2's names, not of ours.",
-            "name.removeprefix(\"transformer.\") first. re.fullmatch compares "
-            r're.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name) with the '
-            "whole name. What is left: state[rename(name)] = transpose(name, "
-            "tensor).",
-        ),
+        hints=("The masks are named h.<number>.attn.bias and "
+               "h.<number>.attn.masked_bias, from the first letter to the "
+               "last. And c_attn is a word of GPT-2's names, not of ours.",
+               'name.removeprefix("transformer.") first. re.fullmatch compares '
+               're.fullmatch(r"h\\.\\d+\\.attn\\.(masked_)?bias", name) with '
+               "the whole name. What is left: state[rename(name)] = "
+               "transpose(name, tensor)."),
         right=(
             Edit(f"if not {MASK}:", 'words = name.split(".")[-2:]\n'
                  '    if words not in (["attn", "bias"], '
@@ -166,15 +155,13 @@ EXERCISES = [
             (Edit(f"if not {MASK}", "if True"), "the masks are still there"),
             (Edit(f"not {MASK}",
                   'not name.endswith(("attn.bias", "masked_bias"))'),
-             "c_attn.bias is a weight, though it ends like a mask: look at "
-             "whole words"),
+             "c_attn.bias is no mask, though its end looks like one"),
             (Edit(f"not {MASK}", '"bias" not in name'),
              "every bias is gone: only the masks of blocks go"),
             (Edit(f"not {MASK}", 'not name.endswith(".attn.bias")'),
              "masked_bias is still there"),
             (Edit(f"not {MASK}", "tensor.dim() in (1, 2)"),
-             "h.….attn.rotary is gone: what is unknown must stay, so that it "
-             "is refused later"),
+             "attn.rotary is gone: unknown tensors stay, to be refused later"),
             (Edit("if not", "if"),
              "the masks were kept and the weights dropped"),
             (Edit("state[rename(name)]", "state[name]"),
@@ -184,12 +171,10 @@ EXERCISES = [
             (Edit('    name = name.removeprefix("transformer.")\n', ""),
              "the names still begin with `transformer.`"),
             (Edit('name.removeprefix("transformer.")', 'name.split(".", 1)[1]'),
-             "the first word is dropped, whatever it is: some names have no "
-             "`transformer.`"),
+             "some names have no `transformer.`: drop it only where it is"),
             (Edit(KEEP, "name = rename(name)\n"
                   "        state[name] = transpose(name, tensor)"),
-             "transpose looks for c_ in GPT-2's name, and this one is renamed "
-             "already: transpose first"),
+             "transpose needs GPT-2's name: this one is renamed already"),
             (Edit("\nreturn state", "\n    return state"),
              "the return is inside the loop, so only the first tensor is "
              "there"),
@@ -201,13 +186,11 @@ EXERCISES = [
             Case("vocabulary, positions, blocks, channels",
                  SHAPES + "vars(config_from_shapes(shapes, 3))"),
         ),
-        hints=(
-            "wte.weight has a row for each token, wpe.weight one for each "
-            "position. How many different numbers come after `h.`?",
-            "The two sides of wte.weight, the first of wpe.weight, and the "
-            'length of the set of name.split(".")[1] over the names that '
-            'begin with "h.".',
-        ),
+        hints=("wte.weight has a row for each token, wpe.weight one for each "
+               "position. How many different numbers come after `h.`?",
+               "The two sides of wte.weight, the first of wpe.weight, and the "
+               'length of the set of name.split(".")[1] over the names that '
+               'begin with "h.".'),
         right=(
             'vocab_size, n_embd = shapes["wte.weight"]\n'
             'block_size, _ = shapes["wpe.weight"]\n'
@@ -217,20 +200,16 @@ EXERCISES = [
         wrong=(
             (Edit(LAYERS, 'max(int(name.split(".")[1]) for name in shapes '
                   'if name[:2] == "h.")'),
-             "the first block is h.0, so there is one more than the last "
-             "number: add 1"),
+             "the first block is h.0: add 1 to the last number"),
             (Edit(LAYERS, 'int(max(name.split(".")[1] for name in shapes '
                   'if name[:2] == "h.")) + 1'),
-             "the numbers of blocks were compared as text, where 9 comes "
-             "after 11: int(...)"),
+             "as text, 9 comes after 11: compare the numbers, int(...)"),
             (Edit(LAYERS, 'sum(name[:2] == "h." for name in shapes)'),
              "tensors were counted, not blocks: each block has several"),
             (Edit("vocab_size, n_embd =", "n_embd, vocab_size ="),
-             "the sides of wte.weight are exchanged: it has a row for each "
-             "token"),
+             "the sides of wte.weight are exchanged: a row for each token"),
             (Edit('shapes["wpe.weight"][0]', 'shapes["wpe.weight"]'),
-             "block_size: a size must be one whole number, the first side of "
-             "wpe.weight"),
+             "block_size must be one number, the first side of wpe.weight"),
             (Edit('shapes["wpe.weight"][0]', 'shapes["wpe.weight"][1]'),
              "block_size is the number of rows of wpe.weight"),
             (Edit('shapes["wpe.weight"][0]', 'shapes["wte.weight"][0]'),
@@ -244,43 +223,33 @@ EXERCISES = [
         "each matrix has the same shape for any number of heads; its columns "
         "are cut into six wide heads in place of twelve, and other numbers "
         "come out",
-        (
-            "Which shape in the file has the number of heads in it?",
-            "The chapter loads four heads as eight. What became of the logits?",
-        ),
-        wrong={
-            "a": "no shape has the number of heads in it: c_attn is (C, 3C)",
-            "b": "every head now compares and mixes other channels",
-        },
+        ("Which shape in the file has the number of heads in it?",
+         "The chapter loads four heads as eight. What became of the logits?"),
+        wrong={"a": "no shape has the number of heads in it: c_attn is (C, "
+                "3C)",
+               "b": "every head now compares and mixes other channels"},
     ),
     Question(
         "pretrained.predict-masks", 48 * 1024 * 1024 * 4 / 1e6,
         "48 blocks, each 1024 × 1024 numbers of four bytes: 201 MB",
-        (
-            "A mask says for each of 1,024 positions who may look at whom.",
-            "blocks × 1024 × 1024 × 4 bytes; XL has 48 blocks.",
-        ),
-        wrong={
-            12 * 1024 * 1024 * 4 / 1e6: "that is GPT-2 small with its 12 "
-            "blocks; XL has 48",
-            1024 * 1024 * 4 / 1e6: "that is one block; every block kept one",
-            48 * 25 * 1024 * 1024 * 4 / 1e6: "all heads of a block share "
-            "one mask",
-        },
+        ("A mask says for each of 1,024 positions who may look at whom.",
+         "blocks × 1024 × 1024 × 4 bytes; XL has 48 blocks."),
+        wrong={12 * 1024 * 1024 * 4 / 1e6: "that is GPT-2 small with its 12 "
+                "blocks; XL has 48",
+               1024 * 1024 * 4 / 1e6: "that is one block; every block kept "
+                "one",
+               48 * 25 * 1024 * 1024 * 4 / 1e6: "all heads of a block share "
+                "one mask"},
         within=1.0,
     ),
     Question(
         "pretrained.predict-tied", 50257 * 768,
         "a second matrix of 50,257 × 768, as large as the token table",
-        (
-            "Which shape would lm_head.weight have?",
-            "(V, C): one row for each token.",
-        ),
-        wrong={
-            768: "a head is more than one row: it has one for each token",
-            50257: "each token needs a row of 768 numbers",
-            0: "untied, it is a matrix of its own",
-        },
+        ("Which shape would lm_head.weight have?",
+         "(V, C): one row for each token."),
+        wrong={768: "a head is more than one row: it has one for each token",
+               50257: "each token needs a row of 768 numbers",
+               0: "untied, it is a matrix of its own"},
         within=0.5,
     ),
 ]  # fmt: skip
