@@ -8,7 +8,7 @@ model = fill(GPT(GPTConfig(11, 8, n_layer=3, n_head=2, n_embd=6)))
 idx = torch.randint(11, (2, 5))
 """
 MEANS = "means = torch.randn(3, 2, 3)\n"
-OFF = "inside(ablated(model, {}), lambda m: m(idx))"
+OFF = "inside(ablated(model, {}), lambda m: m(idx).tolist())"
 PAST = "same = ids[..., :, None] == ids[..., None, :]\n"
 SUM = "landed = (weights * where).sum(-1)\n"
 LATE = """\
@@ -172,7 +172,7 @@ EXERCISES = [
             Case("what another hook has kept stays as it was", MODEL + """
 proj, seen = model.blocks[1].attention.proj, []
 proj.register_forward_pre_hook(lambda proj, args: seen.append(args[0]))
-""" + OFF.format("[(1, 1)]"), gradients=False),
+""" + OFF.format("[(1, 1)]")),
             Case("afterwards the model is as before", MODEL
                  + OFF.format("[(0, 0), (1, 1)]") + "\nmodel(idx)"),
         ),

@@ -17,9 +17,8 @@ tensors = {
 """
 SHAPES = """
 V, T, C, L = number(20, 29), number(10, 19), 6, number(12, 14)
-shapes = {"wte.weight": (V, C), "wpe.weight": (T, C), "ln_f.bias": (C,)}
-for i in range(L):
-    shapes |= {f"h.{i}.ln_1.weight": (C,), f"h.{i}.mlp.c_fc.bias": (4 * C,)}
+inside = {f"h.{i}.{x}.bias": (C,) for i in range(L) for x in ("ln_1", "ln_2")}
+shapes = {"wte.weight": (V, C), "wpe.weight": (T, C), "ln_f.bias": (C,), **inside}
 """
 CONV = 'is_conv1d = ".c_" in name and tensor.dim() == 2\n'
 MASK = r're.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name)'
@@ -37,8 +36,9 @@ EXERCISES = [
                 rename(name)"""),
             Case("every word is translated",
                  'rename("h.3.ln_1.weight"), rename("h.0.attn.c_attn.bias")'),
-            Case("another table works too",
-                 'rename("blocks.0.token.wte", {"token": "wte"})'),
+            Case("another table works too", """
+                word = letters("token")
+                rename(f"blocks.0.{word}.wte", {word: "wte"})"""),
         ),
         hints=('name.split(".") gives the words. Which of them are in '
                "`words`?",
@@ -126,12 +126,11 @@ EXERCISES = [
                            "lm_head.weight": torch.randn(3, 2)}
                 our_state(tensors)"""),
             Case("matrices are transposed", """
-                tensors = {"h.0.mlp.c_fc.weight": torch.randn(2, 8)}
+                tensors = {"h.0.attn.c_proj.weight": torch.randn(2, 2)}
                 our_state(tensors)"""),
             Case("the masks are gone, everything else is there",
                  FILE + "sorted(our_state(tensors))"),
-            Case("each name has its own tensor",
-                 FILE + "our_state(tensors)"),
+            Case("each name has its own tensor", FILE + "our_state(tensors)"),
         ),
         hints=("The masks are named h.<number>.attn.bias and "
                "h.<number>.attn.masked_bias, from the first letter to the "
@@ -176,8 +175,7 @@ EXERCISES = [
                   "        state[name] = transpose(name, tensor)"),
              "transpose needs GPT-2's name: this one is renamed already"),
             (Edit("\nreturn state", "\n    return state"),
-             "the return is inside the loop, so only the first tensor is "
-             "there"),
+             "the return is inside the loop: only the first tensor is there"),
         ),
     ),
     Exercise(
