@@ -315,3 +315,4 @@ def test_values_are_told_in_one_short_line():
     )
     assert len(tell(torch.zeros(1000))) <= 160
     assert tell(object()) == "a object" and tell({1: "a"}) == "{1: 'a'}"
+    assert tell({"a": [1 / 3]}) == "{'a': [0.333]}"

@@ -122,17 +122,20 @@ def _tell_array(tensor, original, other):
 
 
 def _nested(value) -> str:
-    """Numbers rounded, in lists of lists."""
+    """Numbers rounded, in nested lists, tuples and dicts."""
     if isinstance(value, (list, tuple)):
         inner = ", ".join(_nested(x) for x in value)
         if isinstance(value, tuple):
             return f"({inner},)" if len(value) == 1 else f"({inner})"
         return f"[{inner}]"
+    if isinstance(value, dict):
+        items = (f"{k!r}: {_nested(x)}" for k, x in value.items())
+        return f"{{{', '.join(items)}}}"
     if isinstance(value, float):
         return _number(value)
     if torch.is_tensor(value) or isinstance(value, np.ndarray):
         return tell(value)
-    if isinstance(value, (str, bytes, int, bool, set, dict, type(None))):
+    if isinstance(value, (str, bytes, int, bool, set, type(None))):
         return repr(value)
     return f"a {type(value).__name__}"
 
