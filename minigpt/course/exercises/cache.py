@@ -56,11 +56,11 @@ EXERCISES = [
             Case("reset empties the cache and keeps the memory", THREE +
                  "before = copy(cache)\ncache.reset()\n"
                  "cache.offset, cache.keys is before.keys"),
-            Case("after it, another text is all there is",
+            Case("after a reset, only the new text is there",
                  THREE + f"cache.reset()\n(*{FOURTH}, cache.offset)",
                  gradients=False),
             Case("an empty cache takes no memory", "KVCache(6).nbytes"),
-            Case("a used one takes that of all its columns",
+            Case("a used cache takes the memory of all its columns",
                  THREE + "cache.nbytes"),
             Case("the memory has the dtype of keys and values", TEXTS
                  + "cache.update(k.double(), v.double())\n"

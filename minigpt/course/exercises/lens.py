@@ -145,7 +145,7 @@ EXERCISES = [
              "the norm is missing: the head expects what the norm gives"),
             ("return model.norm(stream)",
              "the head is missing: logits are over the vocabulary"),
-            ("return stream", "this is the stream itself"),
+            ("return stream", "this is the stream itself: norm and head are missing"),
             ("return model.head(model.norm(stream)).softmax(-1)",
              "these are probabilities: logits are asked for"),
             ("return model.head(model.norm(stream[-1]))",
@@ -173,7 +173,7 @@ EXERCISES = [
 proj, seen = model.blocks[1].attention.proj, []
 proj.register_forward_pre_hook(lambda proj, args: seen.append(args[0]))
 """ + OFF.format("[(1, 1)]")),
-            Case("afterwards the model is as before", MODEL
+            Case("afterward the model is as before", MODEL
                  + OFF.format("[(0, 0), (1, 1)]") + "\nmodel(idx)"),
         ),
         hints=("An inner function can make and register the hook for one "
