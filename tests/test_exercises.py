@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 
 from minigpt.course import exercises
 from minigpt.course.check import check
@@ -21,6 +22,7 @@ from minigpt.course.judge import (
     template_of,
     with_answer,
 )
+from minigpt.course.limits import run_limited
 from minigpt.course.notebooks import (
     MARKS,
     chapters,
@@ -193,6 +195,13 @@ def test_each_wrong_answer_gets_its_cause(exercise, proven):
         assert result.example, "shown on the smallest case"
     proven("wrong answers", [f"{exercise.id}: {a}" for a, _ in exercise.wrong])
     proven("messages", [cause for _, cause in exercise.wrong])
+
+
+def test_memory_that_nobody_wrote_is_nan():
+    made = []
+    run_limited(lambda: made.append(torch.empty(3)), seconds=5)
+    assert made[0].isnan().all()
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.slow

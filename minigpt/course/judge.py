@@ -436,6 +436,8 @@ def _example(got: Outcome, want: Outcome) -> Example:
 class Said(str):
     """Words that are shown without quotes."""
 
+    __repr__ = str.__str__
+
 
 def _said(outcome: Outcome):
     """The value or, where there is none, the error in one line."""
