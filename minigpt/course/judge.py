@@ -201,7 +201,8 @@ def _leaves(inputs) -> dict:
             found[name] = x.detach().requires_grad_()
         elif isinstance(x, nn.Module):
             for key, p in x.named_parameters():
-                found[f"{name}.{key}"] = p
+                if p.requires_grad:
+                    found[f"{name}.{key}"] = p
     return found
 
 
