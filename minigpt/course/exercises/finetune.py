@@ -96,7 +96,7 @@ EXERCISES = [
              "the full name of a parameter is a name too: norm.weight means "
              "itself"),
             ("found = list(every.values())",
-             "everything is frozen: `found` are those that the name means"),
+             "everything is frozen: `found` holds only what the name means"),
             (FOUND.format('n.split(".")[0] == name.split(".")[0]'),
              "names are compared only up to the first dot"),
             (Edit("[p for n, p in every.items()", "[n for n in every"),
@@ -255,11 +255,11 @@ EXERCISES = [
             (Edit(" + k", ""),
              "words that a class has never seen get -inf: add k"),
             (Edit(".log().T", ".T"),
-             "these are shares: their logarithms are asked for"),
+             "these are shares: take their logarithms"),
             (f"{TOTALS}\nweight = ({SHARES} + k).log().T",
              "k was added to the shares, not to the counts"),
             (Edit("sum(1, keepdim=True)", "sum(0)"),
-             "shares are over the classes: over the words of a class"),
+             "the shares of a word sum to 1: those of a class should"),
             (f"{TOTALS} + k\nweight = totals.log().T",
              "these are the logarithms of counts: divide by their sum"),
             (Edit(".log().T", ".log()"),
@@ -270,7 +270,7 @@ EXERCISES = [
     Exercise(
         "finetune.answers", "answer_batch",
         cases=(
-            Case("the answer and its end, each asked for one place before", """
+            Case("the answer and its end, each one place before it comes", """
                 pairs = [([7, 8], [number(10, 99)])]
                 answer_batch(pairs, end=1)"""),
             Case("so it is for a longer answer", """
@@ -284,8 +284,8 @@ EXERCISES = [
                 answer_batch(pairs, end=number(10, 99))"""),
         ),
         hints=(
-            "The target of a place is the next token. So which place asks for "
-            "the answer's first?",
+            "The target of a place is the next token. So which place has the "
+            "answer's first?",
             "The last of the prompt. So [-100] * (len(prompt) - 1) comes first, "
             "then every token of the answer, then `end`."),
         right=(
@@ -309,17 +309,16 @@ EXERCISES = [
              "the prompt is learned too: its targets stay -100"),
             (Edit(TARGETS, "[-100] * len(prompt) + [*answer[1:], end]"),
              "the answer's first token is missing: the last token of the "
-             "prompt asks for it"),
+             "prompt predicts it"),
             (Edit("[*answer, end]", "[*answer, -100]"),
              "the end is missing: the model must learn to stop"),
             (Edit(TARGETS, "[-100] * len(prompt) + [*answer]"),
-             "each token is asked to say itself: the target is the next token"),
+             "each token has to predict itself: its target is the next one"),
             (Edit("(len(prompt) - 1)", "len(prompt)"),
-             "a target too many: the last token of the prompt already asks "
-             "for the answer"),
+             "one target too many: the last token of the prompt already "
+             "predicts the answer"),
             (Edit(TARGETS, "[*answer, end]"),
-             "the prompt has no places: the targets of a row are as many as "
-             "its tokens"),
+             "the prompt has no targets: a row has as many as tokens"),
             (Edit(f"targets.append({TARGETS})", "targets = targets + []"),
              "`targets` is still empty: append a list for each row"),
             (Edit("[*answer, end]", "answer + end"),
@@ -327,7 +326,7 @@ EXERCISES = [
             (Edit("[*prompt, *answer]", "answer"),
              "the prompt is missing from the row"),
             (Edit("[*prompt, *answer]", "[*prompt, *answer, end]"),
-             "the rows are too long: nothing is asked after the end"),
+             "the rows are too long: nothing is predicted from the end"),
             (Edit("pad(rows, end)[0]", "pad(rows, end)"),
              "pad gives ids and a mask: [0] takes the ids"),
             (Edit("pad(targets, -100)", "pad(targets, end)"),
@@ -351,10 +350,10 @@ EXERCISES = [
     Question(
         "finetune.predict-targets", 4,
         "the three tokens of the answer and the token that ends it",
-        ("Every token of the answer is asked for once. What comes after?",
+        ("Every token of the answer is predicted once. What comes after it?",
          "The answer, and the end: the model must learn to stop."),
         wrong={
-            3: "the end of the answer is asked for too",
+            3: "the end of the answer is predicted too",
             12: "the targets of the prompt are -100: there is no loss on them",
             9: "that is the prompt: all its targets but the last are -100",
         },
