@@ -216,6 +216,13 @@ def test_the_courses_own_definition_is_refused(exercise):
     assert check(exercise.id, answer).status == "refused"
 
 
+def test_an_answer_knows_only_the_names_of_its_module():
+    exercise = exercises.find("multihead.split")
+    lines = "math.sqrt(4)\n" + exercise.right[0]
+    result = checked(exercise, with_answer(exercise, lines))
+    assert "NameError" in result.cause, "the cases have `math`"
+
+
 @pytest.mark.parametrize("question", QUESTIONS, ids=by_id)
 def test_question_knows_its_answers(question, proven):
     assert check(question.id).status == "not attempted"
