@@ -128,11 +128,14 @@ def _nested(value) -> str:
         if isinstance(value, tuple):
             return f"({inner},)" if len(value) == 1 else f"({inner})"
         return f"[{inner}]"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{k!r}: {_nested(x)}" for k, x in value.items())
+        return f"{{{inner}}}"
     if isinstance(value, float):
         return _number(value)
     if torch.is_tensor(value) or isinstance(value, np.ndarray):
         return tell(value)
-    if isinstance(value, (str, bytes, int, bool, set, dict, type(None))):
+    if isinstance(value, (str, bytes, int, bool, set, type(None))):
         return repr(value)
     return f"a {type(value).__name__}"
 
