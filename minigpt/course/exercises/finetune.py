@@ -111,7 +111,7 @@ EXERCISES = [
                 rank, alpha = number(1, 4), number(5, 9)
                 layer = LoRA(nn.Linear(6, 4), rank, alpha=alpha)
                 sizes = layer.in_features, layer.out_features
-                sizes, layer.linear.weight.shape, layer.scale"""),
+                sizes, layer.linear.weight.shape, float(layer.scale)"""),
             Case("A is (rank, C_in) and B is (C_out, rank), both parameters", """
                 layer = LoRA(nn.Linear(6, 4), rank=2)
                 {n: tuple(p.shape) for n, p in layer.named_parameters()}"""),
@@ -188,6 +188,8 @@ EXERCISES = [
             (Edit("+ self.scale", "- self.scale"), "the detour is subtracted"),
             (Edit("self.A.T @ self.B.T", "self.A @ self.B"),
              "the shapes do not fit: x Aᵀ is (…, r), then Bᵀ"),
+            (Edit("x @ self.A.T @ self.B.T", "self.B @ self.A @ x"),
+             "the formula has x as a column, here it is rows: x Aᵀ Bᵀ"),
         ),
         core=True,
     ),
@@ -325,8 +327,13 @@ EXERCISES = [
              "prompt and answer are lists: [*answer, end]"),
             (Edit("[*prompt, *answer]", "answer"),
              "the prompt is missing from the row"),
-            (Edit("[*prompt, *answer]", "[*prompt, *answer, end]"),
-             "the rows are too long: nothing is predicted from the end"),
+            (Edit(f"answer])\n    targets.append({TARGETS})",
+                  "answer, end])\n    targets.append([-100] * len(prompt) "
+                  "+ [*answer, end])"),
+             "the targets are the row itself: shift them by one, and leave "
+             "`end` out of the row"),
+            (Edit("\nreturn pad", "\n    return pad"),
+             "the return is inside the loop: only the first row is made"),
             (Edit("pad(rows, end)[0]", "pad(rows, end)"),
              "pad gives ids and a mask: [0] takes the ids"),
             (Edit("pad(targets, -100)", "pad(targets, end)"),

@@ -99,6 +99,8 @@ EXERCISES = [
         wrong=(
             (Edit("base or block_size", "base or 10_000"),
              "without a base it is block_size"),
+            (Edit("(base or block_size)", "base"),
+             "base is None where none is given: base or block_size"),
             (Edit("head_dim, 2, ", "head_dim // 2, "),
              "the 2 is missing: pair i turns by base^(-2i/D) per position"),
             (Edit("head_dim, 2, ", "head_dim, "),
@@ -167,6 +169,9 @@ EXERCISES = [
             (Edit(TURNED,
                   "torch.cat([a * sin - b * cos, a * cos + b * sin], -1)"),
              "sine and cosine are exchanged"),
+            (Edit(f"return {TURNED}", "a = a * cos - b * sin\n"
+                  "b = a * sin + b * cos\nreturn torch.cat([a, b], -1)"),
+             "b was turned with the new a: it needs the old one"),
             (Edit(TURNED, "torch.cat([a * cos, b * sin], -1)"),
              "each half stays by itself: a turn mixes the two"),
             (Edit(TURNED, "torch.cat([a * cos, b * cos], -1)"),
@@ -384,6 +389,9 @@ EXERCISES = [
              "the mean keeps `momentum` of what it was"),
             (Edit("if p not in self.state:\n        self", "self"),
              "the mean begins anew in each step: only the first makes it"),
+            (Edit("if p not in self.state:\n        "
+                  'self.state[p]["mean"] = torch.zeros_like(p)\n    ', ""),
+             "self.state[p] is empty in the first step: begin with zeros"),
             (Edit("lerp_", "lerp"),
              "the new mean is not kept: self.state still has the old one"),
         ),
