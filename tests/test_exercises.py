@@ -13,7 +13,7 @@ import torch
 
 from minigpt.course import exercises
 from minigpt.course.check import check
-from minigpt.course.compare import alike
+from minigpt.course.compare import alike, tell
 from minigpt.course.exercises import Exercise, Question
 from minigpt.course.judge import (
     course_module,
@@ -223,6 +223,18 @@ def test_whatever_numbers_a_grader_draws(exercise):
 def test_the_courses_own_definition_is_refused(exercise):
     answer = getattr(course_module(exercise.module), exercise.name)
     assert check(exercise.id, answer).status == "refused"
+
+
+def test_tensors_in_a_dict_are_told_as_numbers():
+    value = {"x": torch.tensor([1.0, 2.5]), "y": {"z": 0.12345}}
+    assert tell(value) == "{'x': [1, 2.5], 'y': {'z': 0.123}}"
+
+
+def test_an_answer_knows_only_the_names_of_its_module():
+    exercise = exercises.find("multihead.split")
+    lines = "math.sqrt(4)\n" + exercise.right[0]
+    result = checked(exercise, with_answer(exercise, lines))
+    assert "NameError" in result.cause, "the cases have `math`"
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=by_id)

@@ -184,9 +184,9 @@ def _run(exercise, source, case, extra, file, seconds, seed, grad) -> Outcome:
     *setup, last = ast.parse(dedent(case.code).strip()).body
 
     def work():
-        names = names_of(exercise, extra)
-        put(source, file, names)
-        names = dict(names)
+        own = {**extra, **vars(course_module(exercise.module))}
+        put(source, file, own)
+        names = {**names_of(exercise), **own}
         before = dict(names)
         exec(compile(ast.Module(setup, []), "<case>", "exec"), names)
         inputs = {k: x for k, x in names.items() if before.get(k) is not x}
@@ -215,7 +215,8 @@ def _leaves(inputs) -> dict:
             found[name] = x.detach().requires_grad_()
         elif isinstance(x, nn.Module):
             for key, p in x.named_parameters():
-                found[f"{name}.{key}"] = p
+                if p.requires_grad:
+                    found[f"{name}.{key}"] = p
     return found
 
 
@@ -242,13 +243,12 @@ def _gradients(value, leaves) -> dict:
     }
 
 
-def names_of(exercise, extra) -> dict:
-    """What the definition and the cases find: kit, table and module."""
+def names_of(exercise) -> dict:
+    """What the cases find, and the definition does not: kit and table."""
     table = importlib.import_module(
         f"minigpt.course.exercises.{exercise.module}"
     )
-    course = vars(course_module(exercise.module))
-    return {**vars(kit), **vars(table), **extra, **course}
+    return {**vars(kit), **vars(table)}
 
 
 @functools.cache
