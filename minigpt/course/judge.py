@@ -136,10 +136,10 @@ def _judged(exercise, source, known, seconds, seed) -> Verdict:
 def _cause(exercise, place, got, mine, seed) -> str:
     """The cause of the wrong answer that does what the learner's does.
 
-    Where several do the same here, later cases decide between them.
+    Where several do the same here, the other cases decide between them.
     """
     left, cases = list(exercise.wrong), exercise.cases
-    for case in cases[place:]:
+    for case in (*cases[place:], *cases[:place]):
         got = got or mine(case)
         same = [
             (lines, cause)
