@@ -297,6 +297,7 @@ def with_answer(exercise: Exercise, lines) -> str:
     return filled(template, every)
 
 
+@functools.lru_cache(256)
 def reference(exercise, case, seed) -> Outcome:
     """What the course's own lines do."""
     source = with_answer(exercise, None)
@@ -306,6 +307,7 @@ def reference(exercise, case, seed) -> Outcome:
     )  # fmt: skip
 
 
+@functools.lru_cache(256)
 def variant(exercise, lines, case, seed) -> Outcome:
     """What a wrong answer of the table does."""
     return run(
