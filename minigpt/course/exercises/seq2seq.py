@@ -19,9 +19,10 @@ class Script:
         return (source * real).sum(-1, keepdim=True)
 
     def decode(self, idx, memory, *, source_mask=None, **_):
-        shift = 0 if source_mask is None else source_mask.sum(-1)[:, None]
         at = torch.arange(idx.size(1))
-        said = 3 + (idx.cumsum(-1) + at + shift) % 6
+        said = 3 + (idx.cumsum(-1) + at + memory) % 6
+        if source_mask is not None:
+            said = 11 - said
         return F.one_hot(said.masked_fill(at == memory, 2), 9).float()
 
     def __call__(self, source, idx, *, source_mask=None, **_):
@@ -217,21 +218,17 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
         cases=(
             Case("encode: through every block, each token sees the others",
                  MODEL + "model.encode(source)"),
-            Case("encode: nothing sees padding, which has no position",
-                 MODEL + "model.encode(source, source_mask=real)"),
-            Case("encode: the maps are recorded", MODEL
-                 + "model.encode(source, record=record), vars(record)"),
+            Case("encode: nothing sees padding, and the maps are recorded",
+                 MODEL + "model.encode(source, source_mask=real, "
+                 "record=record), vars(record)", gradients=False),
             Case("decode: no token sees what is still to come",
                  MODEL + "model.decode(idx, memory)"),
-            Case("decode: padding is not read, of the target or the source",
+            Case("decode: no token sees padding, and the maps are recorded",
                  MODEL + "model.decode(idx, memory, mask=mask, "
-                 "source_mask=real)"),
-            Case("decode: the maps are recorded", MODEL
-                 + "model.decode(idx, memory, record=record), vars(record)"),
-            Case("forward: one after the other",
-                 MODEL + "model(source, idx)"),
-            Case("forward: each gets its mask, and the record", MODEL
-                 + "model(source, idx, source_mask=real, mask=mask, "
+                 "source_mask=real, record=record), vars(record)",
+                 gradients=False),
+            Case("forward: both in turn, with their masks and the record",
+                 MODEL + "model(source, idx, source_mask=real, mask=mask, "
                  "record=record), vars(record)"),
         ),
         hints=("Each of the first two embeds its ids, makes its masks, and "
