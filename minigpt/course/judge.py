@@ -170,9 +170,9 @@ def _run(exercise, source, case, known, file, seconds, seed, grad) -> Outcome:
     *setup, last = ast.parse(dedent(case.code).strip()).body
 
     def work():
-        names = names_of(exercise, known)
-        put(source, file, names)
-        names = dict(names)
+        own = {**known, **vars(course_module(exercise.module))}
+        put(source, file, own)
+        names = {**vars(kit), **vars(table_of(exercise)), **own}
         before = dict(names)
         exec(compile(ast.Module(setup, []), "<case>", "exec"), names)
         inputs = {k: x for k, x in names.items() if before.get(k) is not x}
@@ -228,13 +228,11 @@ def _gradients(value, leaves) -> dict:
     }
 
 
-def names_of(exercise, known) -> dict:
-    """What the definition and the cases find: kit, table and module."""
-    table = importlib.import_module(
+def table_of(exercise):
+    """The module with the table: its names are for the cases alone."""
+    return importlib.import_module(
         f"minigpt.course.exercises.{exercise.module}"
     )
-    course = vars(course_module(exercise.module))
-    return {**vars(kit), **vars(table), **known, **course}
 
 
 @functools.cache
