@@ -164,6 +164,8 @@ token_flops(config, T)"""),
              "u must be the logarithm of x"),
             (Edit("<= floor", "< floor"),
              "a y at the floor has no logarithm either: refuse it too"),
+            (Edit("return PowerLaw", "PowerLaw"),
+             "it returns None: is the `return` missing?"),
             (Edit("min(y) <= floor", "min(y) <= 0"), "compare the smallest y "
              "with the floor, and raise a ValueError if it is not above it"),
         ),

@@ -259,6 +259,9 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
              "encode: the tokens need their positions: self.embed"),
             (Edit("self.embed(source, source_mask)", "self.embed(source)"),
              "encode: padding counts as a position: embed takes the mask too"),
+            (("x = self.embed(source)\nfor block in self.encoder:\n"
+              "    x = block(x, record=kept.encoder)\nreturn x", None, None),
+             "encode: source_mask is not used, by embed and by the blocks"),
             (Edit("x, mask=allowed, record=kept.e", "x, record=kept.e"),
              "encode: padding is read: the blocks need the padding mask"),
             (Edit("allowed = padding_mask(source_mask)",
@@ -305,6 +308,8 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
             (Edit("record=kept.decoder, cross_record=kept.cross", ""),
              "decode: its maps are not recorded: record=kept.decoder, "
              "cross_record=kept.cross"),
+            ((None, None, "return self.decode(idx, self.encode(source))"),
+             "forward: hand on the masks and the record"),
             (Edit("(source, source_mask=source_mask", "(source"),
              "forward: encode needs source_mask"),
             (Edit("mask=mask, source_mask=source_mask", "mask=mask"),
@@ -418,21 +423,26 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
         "translate",
         cases=(
             Case("it writes one token after another, n of them", """
-                model, source = Script(), torch.tensor([[number(5, 9)]])
+                model = Script()
+                source = torch.tensor([[number(5, 9)]])
                 translate(model, source, bos=1, eos=2, n=4)"""),
             Case("and ends after eos", f"""
-                model, source = Script(), torch.tensor([[number(1, 3)]])
+                model = Script()
+                source = torch.tensor([[number(1, 3)]])
                 {WRITE}"""),
             Case("a row that has ended writes eos until all have", f"""
-                model, source = Script(), torch.tensor([[1], [number(3, 5)]])
+                model = Script()
+                source = torch.tensor([[1], [number(3, 5)]])
                 {WRITE}"""),
             Case("the padding of a source does not count", """
-                model, source = Script(), torch.tensor([[7, 1], [2, 2]])
+                model = Script()
+                source = torch.tensor([[7, 1], [2, 2]])
                 mask = torch.tensor([[False, True], [True, True]])
                 translate(model, source, bos=1, eos=2, n=8, source_mask=mask)
                 """),
             Case("each source is encoded once", f"""
-                model, source = Script(), torch.tensor([[3]])
+                model = Script()
+                source = torch.tensor([[3]])
                 {WRITE}, model.calls == 1"""),
         ),
         hints=("Before the loop: memory, a column of bos, and a row of False. "
@@ -464,6 +474,8 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
              "all rows end with the first one: each row ends by itself"),
             (Edit("    if done.all():\n        break", ""),
              "the loop goes on when all rows are done: break"),
+            (Edit(FILL, f"    if (new == eos).all():\n        break\n{FILL}"),
+             "eos is written too: the loop ends after it, not before"),
             (Edit("for _ in range(n)", "while not done.all()"),
              "at most n tokens are asked for, whether or not eos came"),
             (Edit(", bos)", ", eos)"), "idx must begin with bos"),
