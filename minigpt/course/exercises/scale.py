@@ -26,11 +26,9 @@ EXERCISES = [
 T = number(2, 8)
 token_flops(config, T)"""),
         ),
-        hints=(
-            "One token meets every weight of a matrix once, and that is two "
-            "FLOPs. How many weights are in C × 3C and C × C together?",
-            "The table above has all three; multiply each by L.",
-        ),
+        hints=("One token meets every weight of a matrix once, and that is two "
+               "FLOPs. How many weights are in C × 3C and C × C together?",
+               "The table above has all three; multiply each by L."),
         right=(
             "weights = 4 * C**2\n"
             "projections, mlp = 2 * L * weights, 4 * L * weights\n"
@@ -75,11 +73,9 @@ token_flops(config, T)"""),
                  CONFIG.format("number(2, 4)") + "batch_size = number(2, 9)\n"
                  "memory_bytes(config, batch_size)"),
         ),
-        hints=(
-            "A float32 takes 4 bytes. How many numbers does AdamW keep for "
-            "each parameter?",
-            "weights = 4 * N, gradients = 4 * N, moments = 8 * N.",
-        ),
+        hints=("A float32 takes 4 bytes. How many numbers does AdamW keep for "
+               "each parameter?",
+               "weights = 4 * N, gradients = 4 * N, moments = 8 * N."),
         right=("weights = gradients = torch.float32.itemsize * N\n"
                "moments = weights + gradients",),
         wrong=(
@@ -118,13 +114,11 @@ token_flops(config, T)"""),
             Case("and so is a y at the floor",
                  "vars(fit_power_law([2.0, 8.0, 9.0], [3.0, 0.5, 2.0], 0.5))"),
         ),
-        hints=(
-            "Take the means off both, du = u - u.mean() and dv likewise. The "
-            "slope is the sum of du · dv over the sum of du².",
-            "The power is minus the slope, and the factor is the exp() of "
-            "v.mean() + power · u.mean(). PowerLaw(factor.item(), "
-            "power.item(), floor) makes plain numbers of them.",
-        ),
+        hints=("Take the means off both, du = u - u.mean() and dv likewise. The "
+               "slope is the sum of du · dv over the sum of du².",
+               "The power is minus the slope, and the factor is the exp() of "
+               "v.mean() + power · u.mean(). PowerLaw(factor.item(), "
+               "power.item(), floor) makes plain numbers of them."),
         right=(
             "if not all(n > floor for n in y):\n"
             '    raise ValueError("y must be above the floor")\n'
@@ -160,6 +154,8 @@ token_flops(config, T)"""),
              "the power law is what is above the floor: subtract it from y"),
             (Edit("power.item(), floor)", "power.item())"),
              "the floor is part of the law: hand it to PowerLaw"),
+            (Edit("torch.tensor(x, dtype=torch.double).log()", "np.log(x)"),
+             "the module does not import numpy: torch does all of it too"),
             (Edit("torch.double).log()", "torch.double)"),
              "u must be the logarithm of x"),
             (Edit("<= floor", "< floor"),
@@ -179,11 +175,9 @@ token_flops(config, T)"""),
                  MLP + "tensor_parallel(x, w1, w2, 2)"),
             Case("three devices too", MLP + "tensor_parallel(x, w1, w2, 3)"),
         ),
-        hints=(
-            "`columns` are the hidden channels of one device, and `rows` what "
-            "becomes of them. GELU works on each hidden channel alone.",
-            "parts.append(F.gelu(x @ columns) @ rows)",
-        ),
+        hints=("`columns` are the hidden channels of one device, and `rows` what "
+               "becomes of them. GELU works on each hidden channel alone.",
+               "parts.append(F.gelu(x @ columns) @ rows)"),
         right=("hidden = F.gelu(x.matmul(columns))\n"
                "parts += [torch.einsum('bf,fc->bc', hidden, rows)]",),
         wrong=(
@@ -225,10 +219,8 @@ token_flops(config, T)"""),
                 stages, micro_batches = number(3, 5), number(2, 6)
                 pipeline(stages, micro_batches)"""),
         ),
-        hints=(
-            "Stage 0 has micro-batch m at step m. When can stage 1 have it?",
-            "One step later for each stage: table[stage][stage + micro].",
-        ),
+        hints=("Stage 0 has micro-batch m at step m. When can stage 1 have it?",
+               "One step later for each stage: table[stage][stage + micro]."),
         right=("table[stage][micro + stage] = int(micro)",),
         wrong=(
             ("table[stage][micro] = micro", "every stage begins at once: what "

@@ -237,22 +237,16 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
                "decoder's take memory too, and two masks: attention_mask(T, "
                "T, mask, idx.device) and padding_mask(source_mask)."),
         right=(
-            ("mask = padding_mask(source_mask)\n"
-             "x = self.embed(source, source_mask)\n"
-             "for i in range(len(self.encoder)):\n"
+            ("x = self.embed(source, source_mask)\nmask = padding_mask("
+             "source_mask)\nfor i in range(len(self.encoder)):\n"
              "    x = self.encoder[i](x, mask=mask, record=kept.encoder)\n"
              "return x",
-             "y = self.embed(idx, mask=mask)\n"
-             "for block in self.decoder:\n"
-             "    y = block(\n"
-             "        y, memory, mask=attention_mask(T, T, mask),\n"
-             "        source_mask=padding_mask(source_mask),\n"
-             "        record=kept.decoder, cross_record=kept.cross)\n"
+             "y = self.embed(idx, mask=mask)\nfor block in self.decoder:\n"
+             "    y = block(y, memory, mask=attention_mask(T, T, mask),\n"
+             "              source_mask=padding_mask(source_mask), record="
+             "kept.decoder,\n              cross_record=kept.cross)\n"
              "return y @ self.token.weight.T",
-             "memory = self.encode(\n"
-             "    source, source_mask=source_mask, record=record)\n"
-             "return self.decode(idx, memory, source_mask=source_mask,\n"
-             "                   mask=mask, record=record)"),
+             None),
         ),
         wrong=(
             (Edit("self.embed(source, source_mask)", "self.token(source)"),
