@@ -8,7 +8,7 @@ import pytest
 
 from minigpt.__main__ import main
 from minigpt.course import edition
-from minigpt.course.notebooks import is_exported, read, without_marks, write
+from minigpt.course.notebooks import read, without_marks, write
 
 ROOT = Path(__file__).parents[1]
 NAME = "06_multihead.ipynb"

@@ -186,7 +186,7 @@ def _run(exercise, source, case, extra, file, seconds, seed, grad) -> Outcome:
     def work():
         own = {**extra, **vars(course_module(exercise.module))}
         put(source, file, own)
-        names = {**names_of(exercise), **own}
+        names = {**vars(kit), **vars(table_of(exercise)), **own}
         before = dict(names)
         exec(compile(ast.Module(setup, []), "<case>", "exec"), names)
         inputs = {k: x for k, x in names.items() if before.get(k) is not x}
@@ -243,12 +243,11 @@ def _gradients(value, leaves) -> dict:
     }
 
 
-def names_of(exercise) -> dict:
-    """What the cases find, and the definition does not: kit and table."""
-    table = importlib.import_module(
+def table_of(exercise):
+    """The module with the table: its names are for the cases alone."""
+    return importlib.import_module(
         f"minigpt.course.exercises.{exercise.module}"
     )
-    return {**vars(kit), **vars(table)}
 
 
 @functools.cache
@@ -311,6 +310,7 @@ def with_answer(exercise: Exercise, lines) -> str:
     return filled(template, every)
 
 
+@functools.lru_cache(256)
 def reference(exercise, case, seed) -> Outcome:
     """What the course's own lines do."""
     source = with_answer(exercise, None)
@@ -320,6 +320,7 @@ def reference(exercise, case, seed) -> Outcome:
     )  # fmt: skip
 
 
+@functools.lru_cache(256)
 def variant(exercise, lines, case, seed) -> Outcome:
     """What a wrong answer of the table does."""
     return run(
