@@ -30,7 +30,13 @@ from minigpt.course.notebooks import (
     module_name,
     read,
 )
-from minigpt.course.source import defines, filled, tasks, turn
+from minigpt.course.source import (
+    answers_in,
+    defines,
+    filled,
+    tasks,
+    turn,
+)
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = {
@@ -184,6 +190,14 @@ def test_other_right_answer_passes(exercise, answer, proven):
         result = checked(exercise, with_answer(exercise, answer), seed=seed)
         assert result.status == "passed", (seed, result)
     proven("right answers", [f"{exercise.id}: {answer}"])
+
+
+@pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
+def test_what_stands_in_each_blank_is_read_back(exercise):
+    template, _ = template_of(exercise.id)
+    lines = [f"a = {n}\nif a:\n    b = a\n\nreturn b" for n in range(9)]
+    lines = lines[: template.count(MARKS[0])]
+    assert answers_in(template, filled(template, lines)) == lines
 
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
