@@ -175,6 +175,8 @@ def _check_exercise(exercise, answer, seconds, seed) -> Result:
             exercise, source, _exported_names(), seconds=seconds, seed=seed
         )
     status = "failed" if verdict.cause else "passed"
+    if verdict.blocked:
+        status = "not attempted"
     return Result(
         exercise.id, status, verdict.holds, verdict.cause, verdict.example
     )
