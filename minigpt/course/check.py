@@ -162,7 +162,12 @@ def _check_exercise(exercise, answer, seconds, seed) -> Result:
         return Result(exercise.id, "failed", cause=cause)
     if _is_the_courses(file, exercise.module) or exercise.id in _ids_in(file):
         return Result(exercise.id, "refused", cause=REFUSED)
-    if blanks := source.count(turn(exercise.id)):
+    with one_thread():
+        verdict = judge(
+            exercise, source, _exported_names(), seconds=seconds, seed=seed
+        )
+    blanks = source.count(turn(exercise.id))
+    if verdict.cause and blanks:
         # where lines around the blanks are gone too, one may stand for several
         guided = answers_in(template_of(exercise.id)[0], source) is not None
         if guided and blanks < len(blanks_of(exercise.id)):
@@ -170,10 +175,6 @@ def _check_exercise(exercise, answer, seconds, seed) -> Result:
             return Result(exercise.id, "failed", cause=cause)
         cause = "the blank is still there"
         return Result(exercise.id, "not attempted", cause=cause)
-    with one_thread():
-        verdict = judge(
-            exercise, source, _exported_names(), seconds=seconds, seed=seed
-        )
     status = "failed" if verdict.cause else "passed"
     if verdict.blocked:
         status = "not attempted"
