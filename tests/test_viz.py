@@ -55,7 +55,7 @@ def test_show_stores_one_picture_with_its_alternative(monkeypatch):
     assert not plt.fignum_exists(fig.number)
 
 
-def test_words_name_the_rows_and_columns_of_every_map(monkeypatch):
+def test_words_name_the_columns_of_every_map_and_the_rows(monkeypatch):
     kept, words = [], ["a", "b", "c"]
     monkeypatch.setattr(
         minigpt.viz.figures, "show", lambda fig, alt: kept.append(fig)
@@ -63,9 +63,9 @@ def test_words_name_the_rows_and_columns_of_every_map(monkeypatch):
     minigpt.viz.maps(
         {"one": np.eye(3), "two": np.eye(3)}, words=words, alt="two maps"
     )
-    for ax in kept[0].axes[:2]:  # the last one is the bar of colors
-        for axis in (ax.xaxis, ax.yaxis):
-            assert [t.get_text() for t in axis.get_ticklabels()] == words
+    one, two, _ = kept[0].axes  # the last one is the bar of colors
+    for axis in (one.yaxis, one.xaxis, two.xaxis):
+        assert [t.get_text() for t in axis.get_ticklabels()] == words
     plt.close(kept[0])
 
 
