@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
 import minigpt.viz.bigram
+import minigpt.viz.figures
 import minigpt.viz.style
 from minigpt.viz import ladder, palette, show
 from minigpt.viz.base import (
@@ -52,6 +53,20 @@ def test_show_stores_one_picture_with_its_alternative(monkeypatch):
     image = Image.open(io.BytesIO(data["image/png"]))
     assert image.size == (2 * about["width"], 2 * about["height"])
     assert not plt.fignum_exists(fig.number)
+
+
+def test_words_name_the_columns_of_every_map_and_the_rows(monkeypatch):
+    kept, words = [], ["a", "b", "c"]
+    monkeypatch.setattr(
+        minigpt.viz.figures, "show", lambda fig, alt: kept.append(fig)
+    )
+    minigpt.viz.maps(
+        {"one": np.eye(3), "two": np.eye(3)}, words=words, alt="two maps"
+    )
+    one, two, _ = kept[0].axes  # the last one is the bar of colors
+    for axis in (one.yaxis, one.xaxis, two.xaxis):
+        assert [t.get_text() for t in axis.get_ticklabels()] == words
+    plt.close(kept[0])
 
 
 @pytest.mark.parametrize("inches, width", [(5, 400), (10, 684)])

@@ -45,10 +45,20 @@ def bars(series, names, *, alt, size=None, **axes):
     show(fig, alt)
 
 
-def maps(panels, *, alt, colorbar="", size=None, limits=(None, None), **axes):
+def maps(
+    panels,
+    *,
+    alt,
+    colorbar="",
+    size=None,
+    limits=(None, None),
+    words=None,
+    **axes,
+):
     """Show matrices beside each other, `{title: matrix (rows, columns)}`.
 
-    All have the same colors, from the lower to the upper of `limits`.
+    All have the same colors, from the lower to the upper of `limits`. `words`
+    name the rows and the columns of square matrices.
     """
     low, high = limits
     low = min(float(x.min()) for x in panels.values()) if low is None else low
@@ -62,8 +72,12 @@ def maps(panels, *, alt, colorbar="", size=None, limits=(None, None), **axes):
     for ax, (title, matrix) in zip(every[0], panels.items(), strict=True):
         image = ax.imshow(matrix, vmin=low, vmax=high, aspect="auto")
         ax.set(**({"title": title} | axes))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        if words:
+            ax.set_xticks(range(len(words)), words, rotation=90)
+            ax.set_yticks(range(len(words)), words)
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(visible=False)
     for ax in every[0][1:]:
         ax.set_ylabel("")
