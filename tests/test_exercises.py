@@ -9,10 +9,11 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 
 from minigpt.course import exercises
 from minigpt.course.check import check
-from minigpt.course.compare import alike
+from minigpt.course.compare import alike, tell
 from minigpt.course.exercises import Exercise, Question
 from minigpt.course.judge import (
     course_module,
@@ -21,6 +22,7 @@ from minigpt.course.judge import (
     template_of,
     with_answer,
 )
+from minigpt.course.limits import run_limited
 from minigpt.course.notebooks import (
     MARKS,
     chapters,
@@ -28,7 +30,13 @@ from minigpt.course.notebooks import (
     module_name,
     read,
 )
-from minigpt.course.source import defines, filled, tasks, turn
+from minigpt.course.source import (
+    answers_in,
+    defines,
+    filled,
+    tasks,
+    turn,
+)
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = {
@@ -185,6 +193,14 @@ def test_other_right_answer_passes(exercise, answer, proven):
 
 
 @pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
+def test_what_stands_in_each_blank_is_read_back(exercise):
+    template, _ = template_of(exercise.id)
+    lines = [f"a = {n}\nif a:\n    b = a\n\nreturn b" for n in range(9)]
+    lines = lines[: template.count(MARKS[0])]
+    assert answers_in(template, filled(template, lines)) == lines
+
+
+@pytest.mark.parametrize("exercise", BLANKS, ids=by_id)
 def test_each_wrong_answer_gets_its_cause(exercise, proven):
     for answer, cause in exercise.wrong:
         result = checked(exercise, with_answer(exercise, answer), 0.7)
@@ -193,6 +209,13 @@ def test_each_wrong_answer_gets_its_cause(exercise, proven):
         assert result.example, "shown on the smallest case"
     proven("wrong answers", [f"{exercise.id}: {a}" for a, _ in exercise.wrong])
     proven("messages", [cause for _, cause in exercise.wrong])
+
+
+def test_memory_that_nobody_wrote_is_nan():
+    made = []
+    run_limited(lambda: made.append(torch.empty(3)), seconds=5)
+    assert made[0].isnan().all()
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.slow
@@ -214,6 +237,18 @@ def test_whatever_numbers_a_grader_draws(exercise):
 def test_the_courses_own_definition_is_refused(exercise):
     answer = getattr(course_module(exercise.module), exercise.name)
     assert check(exercise.id, answer).status == "refused"
+
+
+def test_tensors_in_a_dict_are_told_as_numbers():
+    value = {"x": torch.tensor([1.0, 2.5]), "y": {"z": 0.12345}}
+    assert tell(value) == "{'x': [1, 2.5], 'y': {'z': 0.123}}"
+
+
+def test_an_answer_knows_only_the_names_of_its_module():
+    exercise = exercises.find("multihead.split")
+    lines = "math.sqrt(4)\n" + exercise.right[0]
+    result = checked(exercise, with_answer(exercise, lines))
+    assert "NameError" in result.cause, "the cases have `math`"
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=by_id)

@@ -108,7 +108,7 @@ def tell(value, other=None, *, short=False) -> str:
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, (str, bytes, int, list, tuple, dict, set)):
-        return tell_text(_nested(value) or repr(value))
+        return tell_text(_nested(value, short) or repr(value))
     if value is None:
         return "None"
     return f"a {type(value).__name__}"
@@ -121,20 +121,20 @@ def _tell_array(tensor, original, other):
     return text
 
 
-def _nested(value) -> str:
+def _nested(value, short=False) -> str:
     """Numbers rounded, in nested lists, tuples and dicts."""
     if isinstance(value, (list, tuple)):
-        inner = ", ".join(_nested(x) for x in value)
+        inner = ", ".join(_nested(x, short) for x in value)
         if isinstance(value, tuple):
             return f"({inner},)" if len(value) == 1 else f"({inner})"
         return f"[{inner}]"
     if isinstance(value, dict):
-        items = (f"{k!r}: {_nested(x)}" for k, x in value.items())
+        items = (f"{k!r}: {_nested(x, short)}" for k, x in value.items())
         return f"{{{', '.join(items)}}}"
     if isinstance(value, float):
         return _number(value)
     if torch.is_tensor(value) or isinstance(value, np.ndarray):
-        return tell(value)
+        return tell(value, short=short)
     if isinstance(value, (str, bytes, int, bool, set, type(None))):
         return repr(value)
     return f"a {type(value).__name__}"

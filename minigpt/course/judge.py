@@ -60,6 +60,7 @@ class Verdict:
     cause: str = ""
     example: Example | None = None
     known: bool = False  # a wrong answer of the table has this cause
+    blocked: bool = False  # another part of the definition is still blank
 
 
 @dataclass
@@ -127,6 +128,7 @@ def _judged(exercise, source, extra, seconds, seed) -> Verdict:
             verdict.example = _example(got, want)
             found = _cause(exercise, place, got, mine, seed)
             verdict.known = bool(found)
+            verdict.blocked = _is_blank(got.error)
             verdict.cause = found or verdict.cause
             return verdict
         verdict.holds.append(case.holds)
@@ -136,22 +138,36 @@ def _judged(exercise, source, extra, seconds, seed) -> Verdict:
 def _cause(exercise, place, got, mine, seed) -> str:
     """The cause of the wrong answer that does what the learner's does.
 
-    Where several do the same here, the other cases decide between them.
+    It passes the cases that the learner's has passed. Where several do the
+    same here, later cases decide between them.
     """
     left, cases = list(exercise.wrong), exercise.cases
-    for case in (*cases[place:], *cases[:place]):
+    for case in cases[place:]:
         got = got or mine(case)
         same = [
             (lines, cause)
             for lines, cause in left
             if _same(case, got, variant(exercise, lines, case, seed))
         ]
+        if case is cases[place]:
+            same = [x for x in same if _passes(exercise, x[0], place, seed)]
         if case is cases[place] or same:
             left = same
         if len(left) < 2 or isinstance(got.error, OutOfTime):
             break
         got = None
     return left[0][1] if left else ""
+
+
+def _passes(exercise, lines, place, seed) -> bool:
+    """Does a wrong answer do what it should in all cases before this one?"""
+    return not any(
+        _unlike(
+            case, variant(exercise, lines, case, seed),
+            reference(exercise, case, seed), VARIANT_SECONDS,
+        )
+        for case in exercise.cases[:place]
+    )  # fmt: skip
 
 
 def run(exercise, source, case, *, extra, file, seconds, seed) -> Outcome:
@@ -170,9 +186,9 @@ def _run(exercise, source, case, extra, file, seconds, seed, grad) -> Outcome:
     *setup, last = ast.parse(dedent(case.code).strip()).body
 
     def work():
-        names = names_of(exercise, extra)
-        put(source, file, names)
-        names = dict(names)
+        own = {**extra, **vars(course_module(exercise.module))}
+        put(source, file, own)
+        names = {**vars(kit), **vars(table_of(exercise)), **own}
         before = dict(names)
         exec(compile(ast.Module(setup, []), "<case>", "exec"), names)
         inputs = {k: x for k, x in names.items() if before.get(k) is not x}
@@ -201,7 +217,8 @@ def _leaves(inputs) -> dict:
             found[name] = x.detach().requires_grad_()
         elif isinstance(x, nn.Module):
             for key, p in x.named_parameters():
-                found[f"{name}.{key}"] = p
+                if p.requires_grad:
+                    found[f"{name}.{key}"] = p
     return found
 
 
@@ -228,13 +245,11 @@ def _gradients(value, leaves) -> dict:
     }
 
 
-def names_of(exercise, extra) -> dict:
-    """What the definition and the cases find: kit, table and module."""
-    table = importlib.import_module(
+def table_of(exercise):
+    """The module with the table: its names are for the cases alone."""
+    return importlib.import_module(
         f"minigpt.course.exercises.{exercise.module}"
     )
-    course = vars(course_module(exercise.module))
-    return {**vars(kit), **vars(table), **extra, **course}
 
 
 @functools.cache
@@ -297,6 +312,7 @@ def with_answer(exercise: Exercise, lines) -> str:
     return filled(template, every)
 
 
+@functools.lru_cache(256)
 def reference(exercise, case, seed) -> Outcome:
     """What the course's own lines do."""
     source = with_answer(exercise, None)
@@ -306,6 +322,7 @@ def reference(exercise, case, seed) -> Outcome:
     )  # fmt: skip
 
 
+@functools.lru_cache(256)
 def variant(exercise, lines, case, seed) -> Outcome:
     """What a wrong answer of the table does."""
     return run(
@@ -356,13 +373,19 @@ def _flows(outcome: Outcome) -> bool:
     return any(x.any() for x in outcome.gradients.values())
 
 
+def _is_blank(error) -> bool:
+    """Was it raised by a blank that nobody filled yet?"""
+    is_ours = isinstance(error, NotImplementedError)
+    return is_ours and ": your turn" in str(error)
+
+
 def _raised(error, seconds) -> str:
     """An error in words, with the learner's line that raised it."""
     if isinstance(error, OutOfTime):
         return (
             f"still running after {seconds:g} seconds: a loop that never ends?"
         )
-    if isinstance(error, NotImplementedError) and ": your turn" in str(error):
+    if _is_blank(error):
         return f"it needs {str(error).split(':')[0]}, which is still blank"
     name = getattr(error, "name", None)
     if isinstance(error, NameError) and name in vars(sys.modules["__main__"]):
@@ -421,6 +444,8 @@ def _example(got: Outcome, want: Outcome) -> Example:
 
 class Said(str):
     """Words that are shown without quotes."""
+
+    __repr__ = str.__str__
 
 
 def _said(outcome: Outcome):

@@ -30,7 +30,8 @@ class OutOfTime(BaseException):
 def run_limited(call, *, seconds, seed=0) -> BaseException | None:
     """The error that `call()` raised, if any; OutOfTime after `seconds`.
 
-    The global random states are seeded before, and put back after.
+    The global random states are seeded before, and put back after. Memory
+    that nobody has written yet is nan, whatever was there.
     """
     errors, done = [], threading.Event()
 
@@ -42,8 +43,9 @@ def run_limited(call, *, seconds, seed=0) -> BaseException | None:
         finally:
             done.set()
 
-    saved = random_states()
+    saved, mode = random_states(), torch.get_deterministic_debug_mode()
     _seed(seed)
+    torch.set_deterministic_debug_mode("warn")  # fills empty memory
     thread = threading.Thread(target=work, daemon=True)
     short = _Short()
     try:
@@ -54,6 +56,7 @@ def run_limited(call, *, seconds, seed=0) -> BaseException | None:
             late = _is_late(thread, done, seconds)
     finally:  # also when you interrupt the check
         _restore(saved)
+        torch.set_deterministic_debug_mode(mode)
     if late:
         return OutOfTime()
     return errors[0] if errors else None

@@ -124,12 +124,14 @@ def answers_in(template: str, source: str) -> list[str] | None:
     """What stands in the blanks of a learner's definition, without indent.
 
     `template` is the course's, with its marks. None: the lines around the
-    blanks are not the course's any more.
+    blanks are not the course's any more. Where a blank follows another, the
+    first one ends where the lines are indented less.
     """
     pattern = ""
-    for solved, _, lines in pieces(template):
+    for solved, margin, lines in pieces(template):
         each = [re.escape(x.rstrip()) + r"[ \t]*\n" for x in lines]
-        pattern += r"((?:.*\n)*?)" if solved else "".join(each)
+        blank = rf"((?:{margin}.*\n|(?!{margin})[ \t]*\n)*)"
+        pattern += blank if solved else "".join(each)
     found = re.fullmatch(pattern, source.rstrip() + "\n")
     return found and [dedent(x).strip("\n") for x in found.groups()]
 

@@ -19,8 +19,6 @@ EXERCISES = [
             T = number(2, 6)
             S = T + number(1, 6)
             causal_mask(T), causal_mask(T, S)"""),
-        Case("the mask is made on the device that was asked for",
-             'causal_mask(2, 3, device="meta").device.type'),
     ), hints=(
         "tril keeps the lower triangle; its argument moves the diagonal to "
         "the right.",
@@ -44,8 +42,6 @@ EXERCISES = [
         ("return everywhere.tril(T - S)",
          "the triangle is moved to the wrong side: S - T"),
         ("return everywhere", "everything is allowed"),
-        ("return torch.ones(T, S).tril(S - T).bool()",
-         "the mask is not on the device that was asked for: `everywhere` is"),
     )),
     Exercise("attention.weights", "attention_weights", core=True, cases=(
         Case("rows sum to 1, from scores divided by the root of D", """
@@ -149,6 +145,8 @@ EXERCISES = [
          "only booleans can be turned around: a mask of numbers is added"),
         (Edit("scores + mask", "scores"),
          "a mask of numbers has no effect: add it to the scores"),
+        (Edit("mask is not None and mask.dtype", "mask.dtype"),
+         "there may be no mask: ask for `mask is not None` first"),
     )),
     Exercise("attention.attention", "attention", core=True, cases=(
         Case("each query receives the values, blended with its weights",
@@ -246,6 +244,10 @@ EXERCISES = [
          "the mask is for another number of tokens: there are T = x.size(1)"),
         (Edit("x.size(1)", "x.size(0)"),
          "x.size(0) is the number of texts: there are T = x.size(1) tokens"),
+        (Edit("self.query(x)", "query(x)"),
+         "the layers belong to the head: self.query(x)"),
+        (Edit("mask, record", "record, mask"),
+         "attention takes the mask before the record"),
         (Edit("mask, record", "mask"), "record was not passed on to attention"),
     )),
     Question(

@@ -113,8 +113,14 @@ EXERCISES = [
         (Edit("torch.ones", "torch.zeros"),
          "the weight starts at 0, which makes everything 0: start at 1"),
         (Edit("torch.zeros", "torch.ones"), "the bias starts at 1: start at 0"),
-        (Edit("nn.Parameter(torch.ones(n_embd))", "torch.ones(n_embd)"),
+        (("self.weight, self.eps = torch.ones(n_embd), eps\n"
+          "self.bias = torch.zeros(n_embd) if bias else None", None),
          "a plain tensor is not trained: nn.Parameter(...)"),
+        (("self.weight, self.eps = nn.Parameter(torch.ones(n_embd)), eps\n"
+          "if bias:\n    self.bias = nn.Parameter(torch.zeros(n_embd))", None),
+         "with bias=False there is no self.bias at all: it must be None"),
+        (Edit("self.eps = eps", "pass"),
+         "forward needs eps later: keep it, self.eps = eps"),
         (Edit(" if bias else None", ""),
          "there is a bias even with bias=False: self.bias must be None then"),
         (Edit("self.eps = eps", "self.eps = 1e-5"),
@@ -145,6 +151,9 @@ EXERCISES = [
         ((None, "mean, variance = x.mean(), x.var()\n" + STANDARD + END),
          "mean and variance are those of all numbers: each token has its own, "
          "x.mean(-1, keepdim=True)"),
+        ((None, "y = (x - x.mean()) / (x.std() + self.eps)\n" + END),
+         "mean and deviation are those of all numbers: each token has its own, "
+         "and eps belongs under the root"),
         ((None, "mean = x.mean()\n" + VARIANCE + STANDARD + END),
          "the mean of all numbers was subtracted: each token has its own mean"),
         ((None, MEAN + VARIANCE + STANDARD + "return y"),
@@ -156,6 +165,9 @@ EXERCISES = [
         ((None, MEAN + VARIANCE + STANDARD + "return y * self.weight + "
                 "self.bias"),
          "without a bias self.bias is None, which cannot be added"),
+        ((None, MEAN + VARIANCE + STANDARD + "y = y * self.weight\n"
+                "if self.bias:\n    y = y + self.bias\nreturn y"),
+         "`if self.bias` asks whether its numbers are true: `is not None`"),
         (Edit(", self.eps)", ")"),
          "eps is missing, or it is the default and not self.eps"),
         (Edit("x.shape[-1:]", "x.shape"),
@@ -198,6 +210,11 @@ EXERCISES = [
          "the norms come after the parts: normalize what a part reads"),
         ("x = x + self.attention(x, **options)\nreturn x + self.mlp(x)",
          "the norms are missing"),
+        (Edit("self.norm1(x)", "x"), "norm1 is missing: attention reads norm1(x)"),
+        (Edit("self.norm2(x)", "x"), "norm2 is missing: the MLP reads norm2(x)"),
+        ("y = x + self.attention(self.norm1(x), **options)\n"
+         "return x + self.mlp(self.norm2(y))",
+         "what attention added is lost: the MLP adds to the new stream"),
         (Edit("norm2", "norm1"), "norm1 was used twice: the MLP has norm2"),
         ("return x + self.attention(self.norm1(x), **options)",
          "the MLP is missing"),
@@ -239,6 +256,11 @@ EXERCISES = [
          "return self.norm2(x + y)",
          "one residual around both parts, after the first norm: each part has "
          "its own"),
+        ("x = x + self.attention(x, **options)\nreturn x + self.mlp(x)",
+         "both norms are missing: norm(x + part(x))"),
+        ("x = self.norm1(x) + self.attention(x, **options)\n"
+         "return self.norm2(x) + self.mlp(x)",
+         "only the stream is normed, not the sum: norm(x + part(x))"),
         (Edit("self.norm2(x + self.mlp(x))", "x + self.mlp(x)"),
          "the second norm is missing"),
         ("x = self.norm2(x + self.attention(x, **options))\n"
