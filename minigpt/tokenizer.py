@@ -81,8 +81,8 @@ class WordTokenizer(Tokenizer):
     def train(cls, text, *, n_vocab=None, min_count=1):
         """The special tokens and the most frequent words, `n_vocab` in all.
 
-        A word counts from `min_count` times on. Words that are equally
-        frequent are sorted by the alphabet.
+        Words seen fewer than `min_count` times are left out. Words that are
+        equally frequent are in alphabetical order.
         """
         if n_vocab is not None and n_vocab <= len(cls.special):
             raise ValueError(f"n_vocab must be at least 5, got {n_vocab}")
@@ -198,7 +198,7 @@ class PairCounts:
         return set(pairs)
 
     def best(self):
-        """The most frequent pair, the first of equals; None if none is left."""
+        """The most frequent pair, of equals the first; None if none is left."""
         while self.heap:
             count, pair = heappop(self.heap)
             if self.counts[pair] == -count > 0:  # otherwise it is outdated
