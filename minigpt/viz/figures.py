@@ -83,3 +83,35 @@ def maps(
         ax.set_ylabel("")
     fig.colorbar(image, ax=[*every[0]], label=colorbar)
     show(fig, alt)
+
+
+# Chapter 1: a text in pieces
+
+
+def cuts(text, rows, *, alt):
+    """Show one text cut in several ways, `{label: [(piece, id), ...]}`.
+
+    The pieces of a row occur in `text` in this order.
+    """
+    fig, ax = plt.subplots(figsize=(7, 0.3 + 0.55 * len(rows)))
+    for row, pieces in enumerate(rows.values()):
+        end = 0
+        for i, (piece, number) in enumerate(pieces):
+            start = text.index(piece, end)
+            end = start + len(piece)
+            tint = palette["sky" if i % 2 else "yellow"]
+            ax.barh(
+                row, len(piece), left=start, height=0.5, color=tint, alpha=0.4
+            )
+            for place, letter in enumerate(piece.replace(" ", "␣"), start):
+                ax.text(place + 0.5, row, letter, ha="center", va="center")
+            middle = (start + end) / 2
+            ax.text(
+                middle, row + 0.42, number, ha="center", va="center", size=7
+            )
+    ax.set(yticks=range(len(rows)), yticklabels=rows, xticks=[])
+    ax.set(xlim=(0, len(text)), ylim=(len(rows) - 0.4, -0.4))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    show(fig, alt)
