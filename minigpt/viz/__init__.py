@@ -1,10 +1,11 @@
 """Figures and widgets for the chapters; never imported by the chain."""
 
-from minigpt.viz.figures import bars, lines, maps
+from minigpt.viz.figures import bars, clocks, lines, maps
 from minigpt.viz.style import ladder, load_record, palette, show, writes
 
 __all__ = [
     "bars",
+    "clocks",
     "ladder",
     "lines",
     "load_record",
