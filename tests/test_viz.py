@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
 import minigpt.viz.bigram
+import minigpt.viz.figures
 import minigpt.viz.style
 from minigpt.viz import ladder, palette, show
 from minigpt.viz.base import (
@@ -86,6 +88,30 @@ def test_show_wants_an_alternative():
     with pytest.raises(ValueError, match="alt must tell what is seen"):
         show(plt.figure(), "  ")
     plt.close("all")
+
+
+def test_the_hands_of_clocks_turn_clockwise_from_the_top(monkeypatch):
+    """Its numbers are the tip's: sine to the right, cosine up."""
+    shown = []
+    monkeypatch.setattr(
+        minigpt.viz.figures, "show", lambda fig, alt: shown.append(fig)
+    )
+    quarter = math.pi / 2
+    minigpt.viz.clocks(
+        torch.tensor([[0, quarter], [2 * quarter, 3 * quarter]]),
+        [0, 7],
+        alt="four clocks",
+    )
+    [ax] = shown[0].axes
+    ways = []
+    for hand in ax.lines:
+        pixels = ax.transData.transform(hand.get_xydata())
+        across, up = pixels[1] - pixels[0]
+        ways.append((round(across / 5), round(up / 5)))
+    plt.close(shown[0])
+    r = ways[0][1]
+    assert r > 0 and ways == [(0, r), (r, 0), (0, -r), (-r, 0)]
+    assert [x.get_text() for x in ax.get_xticklabels()] == ["0", "7"]
 
 
 def contrast(a, b):
