@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 from pathlib import Path
 
@@ -101,6 +102,29 @@ def test_show_wants_an_alternative():
     with pytest.raises(ValueError, match="alt must tell what is seen"):
         show(plt.figure(), "  ")
     plt.close("all")
+
+
+def test_the_hands_of_clocks_turn_clockwise_from_the_top(monkeypatch):
+    """Its numbers are the tip's: sine to the right, cosine up."""
+    shown = []
+    monkeypatch.setattr(
+        minigpt.viz.figures, "show", lambda fig, alt: shown.append(fig)
+    )
+    quarter = math.pi / 2
+    minigpt.viz.clocks(
+        torch.tensor([[0, quarter], [2 * quarter, 3 * quarter]]),
+        [0, 7],
+        alt="four clocks",
+    )
+    shown[0].canvas.draw()  # only then is the scale of the axes known
+    [ax] = shown[0].axes
+    ways = []
+    for hand in ax.lines:
+        middle, tip = ax.transData.transform(hand.get_xydata())
+        ways.append((tip - middle) / np.linalg.norm(tip - middle))
+    plt.close(shown[0])
+    assert np.allclose(ways, [(0, 1), (1, 0), (0, -1), (-1, 0)], atol=1e-6)
+    assert [x.get_text() for x in ax.get_xticklabels()] == ["0", "7"]
 
 
 def contrast(a, b):

@@ -1,10 +1,11 @@
 """Figures and widgets for the chapters; never imported by the chain."""
 
-from minigpt.viz.figures import bars, cuts, lines, maps
+from minigpt.viz.figures import bars, clocks, cuts, lines, maps
 from minigpt.viz.style import ladder, load_record, palette, show, writes
 
 __all__ = [
     "bars",
+    "clocks",
     "cuts",
     "ladder",
     "lines",

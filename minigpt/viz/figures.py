@@ -1,4 +1,6 @@
-"""Figures of the chapters in one call each: lines, bars, maps."""
+"""Figures of the chapters in one call each: lines, bars, maps, clocks."""
+
+import math
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
@@ -114,4 +116,31 @@ def cuts(text, rows, *, alt):
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     ax.grid(visible=False)
+    show(fig, alt)
+
+
+# Chapter 5: a place as the hands of clocks
+
+
+def clocks(angles, places, *, alt):
+    """Show angles (T, H) in radians: a column for each place, H clocks in it.
+
+    A hand points up at 0 and turns clockwise, so its tip is at the sine of
+    the angle to the right and at the cosine above the middle.
+    """
+    T, H = angles.shape
+    fig, ax = plt.subplots(figsize=(0.8 + 0.6 * T, 0.6 + 0.6 * H))
+    face, r = dict(fill=False, color=palette["gray"]), 0.42
+    for t in range(T):
+        for hand in range(H):
+            a = float(angles[t, hand])
+            ax.add_patch(plt.Circle((t, hand), r, **face))
+            x, y = (t, t + r * math.sin(a)), (hand, hand - r * math.cos(a))
+            ax.plot(x, y, lw=2, color=palette["blue"])
+    ax.set(xticks=range(T), xticklabels=places, xlabel="place (tokens)")
+    ax.set(yticks=range(H), yticklabels=[f"hand {i}" for i in range(H)])
+    ax.set(xlim=(-0.6, T - 0.4), ylim=(H - 0.4, -0.6), aspect="equal")
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
     show(fig, alt)
