@@ -188,14 +188,31 @@ STAGES = [
 ]
 
 
-PROMPT, LENGTH = "My fellow citizens, ", 200  # characters
+PROMPT, LENGTH, HEAT = (
+    "My fellow citizens, ",
+    200,
+    0.7,
+)  # characters; temperature
+
+
+class Cooler(nn.Module):
+    """A model whose logits are divided by the temperature."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, idx):
+        return self.model(idx) / HEAT
 
 
 def written(model, tokenizer, block_size, seed):
-    """What a model writes after the prompt, drawn as it is, without tricks."""
+    """What a model writes after the prompt."""
     prompt = torch.tensor([tokenizer.encode(PROMPT)])
     dice = torch.Generator().manual_seed(seed)
-    ids = sample_tokens(model, prompt, LENGTH, dice, block_size=block_size)
+    ids = sample_tokens(
+        Cooler(model), prompt, LENGTH, dice, block_size=block_size
+    )
     text = tokenizer.decode(ids[0].tolist())
     return text[len(PROMPT) : len(PROMPT) + LENGTH]
 
@@ -306,6 +323,7 @@ def main(a):
                 "command": f"python benchmarks/ladder.py --corpus {file}",
                 "seed": a.seed,
                 "prompt": PROMPT,
+                "temperature": HEAT,
                 "date": today(),
                 "versions": versions(),
                 "baselines": read(path).get("baselines", {}),

@@ -27,14 +27,9 @@ def count_bigrams(ids, vocab_size):
     return counts.view(vocab_size, vocab_size)  # (V, V)
 
 
-def cross_entropy(logits, targets):
-    """logits (..., V), targets (...) -> mean −log p(target), in nats.
-
-    Positions whose target is −100 do not count.
-    """
-    assert logits.shape[:-1] == targets.shape, (logits.shape, targets.shape)
-    logits, targets = logits.flatten(0, -2), targets.flatten()  # (N, V), (N,)
-    return F.cross_entropy(logits, targets, ignore_index=-100)
+def bits_per_char(nats_per_token, n_tokens, n_chars):
+    """Mean nats per token -> bits per character of the same text."""
+    return nats_per_token / math.log(2) * n_tokens / n_chars
 
 
 class BigramLM(nn.Module):
@@ -47,6 +42,37 @@ class BigramLM(nn.Module):
     def forward(self, idx):
         """idx (B, T) -> logits (B, T, V) for the token after each."""
         return self.table(idx)
+
+
+def cross_entropy(logits, targets):
+    """logits (..., V), targets (...) -> mean −log p(target), in nats.
+
+    Positions whose target is −100 do not count.
+    """
+    assert logits.shape[:-1] == targets.shape, (logits.shape, targets.shape)
+    logits, targets = logits.flatten(0, -2), targets.flatten()  # (N, V), (N,)
+    return F.cross_entropy(logits, targets, ignore_index=-100)
+
+
+def fit(model, batches, *, steps, lr=1e-3, callback=None):
+    """Train `model` in place; return the loss of each step, in nats.
+
+    `batches()` gives (x, y), each (B, T); `lr` is the step size; after each
+    step `callback(step, loss)` is called, if there is one.
+    """
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+    model.train()
+    losses = []
+    for step in tqdm(range(steps), leave=False):
+        x, y = batches()
+        loss = cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        if callback is not None:
+            callback(step, losses[-1])
+    return losses
 
 
 @contextmanager
@@ -92,32 +118,6 @@ def evaluate(model, ids, *, block_size, stride=None, batch_size=32):
             n = (b != -100).sum().item()
             total += cross_entropy(model(a), b).item() * n
     return total / (len(ids) - 1)
-
-
-def bits_per_char(nats_per_token, n_tokens, n_chars):
-    """Mean nats per token -> bits per character of the same text."""
-    return nats_per_token / math.log(2) * n_tokens / n_chars
-
-
-def fit(model, batches, *, steps, lr=1e-3, callback=None):
-    """Train `model` in place; return the loss of each step, in nats.
-
-    `batches()` gives (x, y), each (B, T); `lr` is the step size; after each
-    step `callback(step, loss)` is called, if there is one.
-    """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
-    model.train()
-    losses = []
-    for step in tqdm(range(steps), leave=False):
-        x, y = batches()
-        loss = cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        if callback is not None:
-            callback(step, losses[-1])
-    return losses
 
 
 @torch.no_grad()

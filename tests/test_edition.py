@@ -316,8 +316,12 @@ def test_who_solves_some_goes_on_with_the_courses(mine, capsys):
     assert said[3] == "<class '__main__.AddK'> refused"
     table = edition.status(mine).splitlines()
     assert re.match(r"01_tokenizer +1 of 9 passed +tokenizer: yours", table[1])
-    more = "1 not right yet, 1 by use_reference, 1 refused"
-    assert f"0 of 8 passed, {more}" in table[3]
+    assert "0 of 8 passed" in table[3]
+    assert {
+        "bigram.sample: refused",
+        "bigram.add_k: by use_reference",
+        "bigram.predict-perplexity: not right yet",
+    } <= set(table)
     assert table[3].endswith("bigram: the course's")
 
 
@@ -385,8 +389,8 @@ def as_markdown(cell):
         (with_text("torch.randint", "helper.randint"), "use helper, which"),
         (with_text("len(ids)", "math.floor(len(ids))"), "use math, which"),
         (with_text("#| export\n", ""), "no exported cell defines get_batch"),
-        (as_markdown, "cell 33.*press Y"),
-        (with_text("    n_starts", "%time\n    n_starts"), "cell 33.*%time"),
+        (as_markdown, r"cell \d+.*press Y"),
+        (with_text("    n_starts", "%time\n    n_starts"), r"cell \d+.*%time"),
     ],
 )
 def test_an_export_that_would_lack_something_is_refused(mine, change, said):
@@ -472,7 +476,7 @@ for id in ids:
     "order, said",
     [
         (["post", "pre"], "2 of 6 passed"),
-        (["=pre", "post"], "1 of 6 passed, 1 by use_reference"),
+        (["=pre", "post"], "1 of 6 passed"),
     ],
 )
 def test_blanks_of_one_cell_stay_passed_in_any_order(mine, order, said):
@@ -540,7 +544,7 @@ def test_reset_gives_a_chapter_back_and_keeps_yours(mine, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert (mine / "old1_01_tokenizer.ipynb").read_bytes() == yours
     assert (mine / "minigpt" / "old1_tokenizer.py").read_bytes() == module
-    assert "kept yours as old1_01_tokenizer.ipynb" in said
+    assert 'kept yours as "old1_01_tokenizer.ipynb"' in said
     assert "tokenizer.char: your turn" in (
         mine / "01_tokenizer.ipynb"
     ).read_text(encoding="utf-8")
@@ -576,7 +580,8 @@ def test_a_passed_exercise_that_changes_is_no_longer_passed(mine):
     edition.reset(ROOT, mine, "01")
     edition.save_progress(mine, progress)
     said = edition.status(mine)
-    assert "0 of 9 passed, 1 changed since it passed" in said
+    assert "0 of 9 passed" in said
+    assert "tokenizer.char: changed since it passed" in said
 
 
 def test_damaged_progress_is_an_empty_one(mine):
@@ -723,11 +728,9 @@ def test_the_reference_is_known_by_any_of_its_names(tmp_path):
         "from minigpt.tokenizer import merge_pair as answer\n"
         "from minigpt.course.check import check\n"
         "print(answer.__code__.co_filename)\n"
-        "mine = lambda word, pair: answer(word, pair)\n"
-        "print(check('tokenizer.merge', answer).status)\n"
-        "print(check('tokenizer.merge', mine).status)\n",
+        "print(check('tokenizer.merge', answer).status)\n",
         PYTHONPATH=str(link),
     )
-    file, *statuses = said.splitlines()
+    file, status = said.splitlines()
     assert Path(file) == link / "minigpt" / "tokenizer.py"
-    assert statuses == ["refused", "refused"]
+    assert status == "refused"

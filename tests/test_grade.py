@@ -84,7 +84,7 @@ def test_what_ends_the_process_costs_only_this_notebook(graded):
 
 
 def test_a_cell_that_is_not_python_is_told(graded):
-    assert "not Python" in graded[0]["broken"]["multihead.forward"][2]
+    assert "not Python" in graded[0]["broken"]["multihead.layer"][2]
     assert graded[0]["broken"]["multihead.split"][0] == 4
 
 

@@ -15,8 +15,9 @@ from test_release import answered, whole
 from traitlets.config import PyFileConfigLoader
 
 from minigpt.__main__ import Command, main
-from minigpt.course.notebooks import read, write
-from minigpt.course.source import filled
+from minigpt.course import exercises
+from minigpt.course.notebooks import chapters, read, write
+from minigpt.course.source import filled, tasks
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book" / "teaching.md").read_text(encoding="utf-8")
@@ -186,3 +187,33 @@ def test_each_notebook_is_graded_in_a_box_of_its_own(tmp_path):
     assert scores(folder / "grades" / "anna.csv") == {"anna": 8.0}
     assert scores(folder / "grades" / "bo.csv") == {"bo": 4.0}
     assert not (folder / "gradebook.db").exists()
+
+
+def test_the_plan_by_week_counts_what_the_notebooks_say():
+    total = [0, 0, 0]
+    for path in chapters(ROOT)[1:12]:
+        nb, number = read(path), int(path.name[:2])
+        found = tasks(nb)
+        card = "\n".join(cell.source for cell in nb.cells[:4])
+        row = [
+            int(re.search(r"(\d+) minutes to read", card)[1]),
+            sum(task.minutes for task in found),
+            sum(2 * t.difficulty for t in found if t.kind == "Exercise"),
+        ]
+        pattern = (
+            rf"^\| {number} \| \[{number}\. .* \| (.*) \| (.*) \| (.*) \|$"
+        )
+        stated = re.search(pattern, PAGE, re.M)
+        assert [int(x) for x in stated.groups()] == row, path.name
+        total = [a + b for a, b in zip(total, row, strict=True)]
+    assert "| 1–11 | all | {} | {} | {} |".format(*total) in PAGE
+
+
+def test_each_session_has_ninety_minutes_and_exercises_that_exist():
+    weeks = re.split(r"^### Week \d+.*$", PAGE, flags=re.M)[1:]
+    for number, week in enumerate(weeks, 1):
+        week = week.split("\n## ")[0]
+        minutes = re.findall(r"^\| (\d+) \|", week, re.M)
+        assert sum(map(int, minutes)) == 90, number
+        for id in re.findall(r"`([a-z0-9_]+\.[a-z0-9_-]+)`", week):
+            assert exercises.find(id)

@@ -1,6 +1,7 @@
 """Three ways to work: what is given, what is left to write, how many lines."""
 
 import ast
+import re
 
 import pytest
 
@@ -109,3 +110,10 @@ def test_whole_definitions_are_checked_too(module):
         put(text, f"<empty {exercise.id}>", names)
         result = check(exercise.id, names[exercise.name])
         assert result.status == "not attempted", result
+
+
+def test_the_page_says_how_many_lines_each_way_asks_for():
+    page = (REFERENCE.parent / "book" / "how_to_use.md").read_text("utf-8")
+    for way in ("guided", "blank-page", "from-nothing"):
+        lines = sum(lines_to_write(nb, way) for nb in NOTEBOOKS.values())
+        assert re.search(rf"\| `{way}` \|.*\| {lines:,} \|", page), lines

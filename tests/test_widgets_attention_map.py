@@ -92,6 +92,12 @@ def test_what_does_not_fit_is_refused(tokens, w, said):
         AttentionMap(tokens, w)
 
 
+@pytest.mark.parametrize("focus", [(2, 0), (0, 3), (-1, 0)])
+def test_the_head_in_focus_must_exist(focus):
+    with pytest.raises(ValueError, match="2 layers and 3 heads"):
+        AttentionMap(TOKENS, weights(), focus=focus)
+
+
 # --- in the browser -------------------------------------------------------
 
 
@@ -266,6 +272,11 @@ def test_the_thumbnails_have_the_colours_of_the_numbers(widget_page):
     assert image[2, 2].tolist() == yellow and image[2, 0].tolist() == dark
     assert image[2, 4].tolist() == yellow and image[2, 6].tolist() == dark
     assert image[0, 2, 3] == 0 and image[1, 3, 3] == 0  # masked; the gap
+
+
+def test_another_head_may_be_shown_first(widget_page):
+    visit = widget_page(stored(AttentionMap(TOKENS, weights(), focus=(1, 2))))
+    check_heading(widget(visit), weights(), 1, 2)
 
 
 def test_a_map_that_is_not_causal(widget_page):

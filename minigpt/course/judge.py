@@ -60,6 +60,7 @@ class Verdict:
     cause: str = ""
     example: Example | None = None
     known: bool = False  # a wrong answer of the table has this cause
+    blocked: bool = False  # another part of the definition is still blank
 
 
 @dataclass
@@ -127,6 +128,7 @@ def _judged(exercise, source, extra, seconds, seed) -> Verdict:
             verdict.example = _example(got, want)
             found = _cause(exercise, place, got, mine, seed)
             verdict.known = bool(found)
+            verdict.blocked = _is_blank(got.error)
             verdict.cause = found or verdict.cause
             return verdict
         verdict.holds.append(case.holds)
@@ -371,13 +373,19 @@ def _flows(outcome: Outcome) -> bool:
     return any(x.any() for x in outcome.gradients.values())
 
 
+def _is_blank(error) -> bool:
+    """Was it raised by a blank that nobody filled yet?"""
+    is_ours = isinstance(error, NotImplementedError)
+    return is_ours and ": your turn" in str(error)
+
+
 def _raised(error, seconds) -> str:
     """An error in words, with the learner's line that raised it."""
     if isinstance(error, OutOfTime):
         return (
             f"still running after {seconds:g} seconds: a loop that never ends?"
         )
-    if isinstance(error, NotImplementedError) and ": your turn" in str(error):
+    if _is_blank(error):
         return f"it needs {str(error).split(':')[0]}, which is still blank"
     name = getattr(error, "name", None)
     if isinstance(error, NameError) and name in vars(sys.modules["__main__"]):

@@ -27,9 +27,9 @@ class Train:
     preset: Literal["none", "reference", "second_term", "world", "fast"] = (
         "none"
     )
-    """Start from other defaults: reference, second_term and world train the
-    models that come with the course, and fast learns the most in a minute on a
-    laptop."""
+    """Start from other defaults: reference and world train the models that
+    come with the course, second_term another of presidents with the parts of
+    chapter 15, and fast learns the most in a minute on a laptop."""
 
     corpus: str = "sotu"
     """sotu, world, tinyshakespeare, or the path of a text file."""

@@ -138,8 +138,8 @@ export default {
     const reader = mgMapReader(weights, model.get("weights").lower);
     const { at } = reader;
     const shown = tokens.map((text) => mgVisible(text));
-    const state = { focus: [0, 0], pins: [null, null], view: "focus",
-      token: Math.max(0, T - 1), held: false, drawn: false };
+    const state = { focus: model.get("focus") || [0, 0], pins: [null, null],
+      view: "focus", token: Math.max(0, T - 1), held: false, drawn: false };
 
     const numbers = [];
     for (let l = 0; l < L; l += 1) {

@@ -29,17 +29,19 @@ class AttentionMap(Widget):
 
     `tokens` are T texts, as they were fed to the model. `weights` are the
     attention weights: (L, H, T, T), or (H, T, T) of one layer, or a `record`:
-    a list with (1, H, T, T) of each layer.
+    a list with (1, H, T, T) of each layer. `focus` is the (layer, head) that
+    is shown large at first.
 
     Raises:
-        ValueError: the shapes of tokens and weights do not fit, or a weight
-            is not between 0 and 1.
+        ValueError: the shapes of tokens and weights do not fit, a weight is
+            not between 0 and 1, or there is no such head.
     """
 
     tokens = traitlets.List().tag(sync=True)
     weights = packed()
+    focus = traitlets.List([0, 0]).tag(sync=True)
 
-    def __init__(self, tokens, weights):
+    def __init__(self, tokens, weights, *, focus=(0, 0)):
         tokens, weights = list(tokens), _maps(weights)
         T = len(tokens)
         if weights.ndim != 4 or weights.shape[-2:] != (T, T):
@@ -52,10 +54,17 @@ class AttentionMap(Widget):
                 "weights must be between 0 and 1 (after the softmax), got "
                 f"{weights.min():.3g} to {weights.max():.3g}"
             )
+        L, H = weights.shape[:2]
+        if not (0 <= focus[0] < L and 0 <= focus[1] < H):
+            raise ValueError(
+                f"focus must be one of {L} layers and {H} heads, got {focus}"
+            )
         self._weights = weights
         causal = not weights.triu(1).any()
         super().__init__(
-            tokens=tokens, weights=pack(weights.numpy(), lower=causal)
+            tokens=tokens,
+            weights=pack(weights.numpy(), lower=causal),
+            focus=[*focus],
         )
 
     def describe(self):

@@ -130,7 +130,8 @@ def writes(stage, *, corpus="sotu", file=None):
     Raises ValueError when the record has no such stage.
     """
     record = load_record(f"ladder_{corpus}", file)
-    print(f"after {record['prompt']!r}, without any tricks of sampling:")
+    heat = record["temperature"]
+    print(f"after {record['prompt']!r}, at temperature {heat}:")
     for rung in _rungs(record, stage):
         text = " ".join(rung["writes"].split())
         print(f"\n{rung['stage']}, {rung['bits_per_char']:.2f} bits:")

@@ -167,6 +167,8 @@ layer(x, mask=torch.ones(5, 10).tril(5).bool(), cache=cache)"""),
         ((None, None, "scores = q @ k.transpose * q.size(-1) ** -0.5\n"
                       "return scores.softmax(-1) @ v", None),
          "transpose is a method and needs the two dimensions: use attention"),
+        (Edit("self.attend(q, k, v, mask, record)", "self.attend(q, k, v)"),
+         "attend takes q, k, v, mask, record"),
         (Edit("self.proj(join_heads(y))", "join_heads(y)"),
          "the output projection is missing: self.proj"),
         (Edit("v, mask, record)  #", "v, None, record)  #"),

@@ -7,7 +7,10 @@ PADDED = """
 mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1], [0, 1, 1, 0]]).bool()
 """
 KEEP = 'self.register_buffer("table", table.float(), persistent=False)'
-WHERE = "n_embd = 2 * number(3, 5)\nwhere = SinusoidalPosition(5, n_embd)\n"
+WHERE = """
+block_size, n_embd = number(5, 9), 2 * number(3, 5)
+where = SinusoidalPosition(block_size, n_embd)
+"""
 
 
 def real(positions, mask):

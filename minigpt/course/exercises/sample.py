@@ -305,7 +305,8 @@ repetition_penalty(logits, seen, 2.0)"""),
                  + "list(generate(model, idx, n=9, generator=dice, "
                  "sampling=Sampling(temperature=0.7, top_k=3)))"),
             Case("the penalty covers everything written so far", READ
-                 + "s = Sampling(temperature=0, penalty=9.0)\n"
+                 + "idx = torch.randint(7, (6, 2))\n"
+                 "s = Sampling(temperature=0, penalty=9.0)\n"
                  "list(generate(model, idx, n=9, sampling=s))"),
             Case("between the tokens the model is back in training mode", READ
                  + "model = model.train()\n"
