@@ -1,6 +1,6 @@
 """Figures and widgets for the chapters; never imported by the chain."""
 
-from minigpt.viz.figures import bars, clocks, cuts, lines, maps
+from minigpt.viz.figures import bars, clocks, cuts, lines, maps, streams
 from minigpt.viz.style import ladder, load_record, palette, show, writes
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "maps",
     "palette",
     "show",
+    "streams",
     "writes",
 ]

@@ -144,3 +144,40 @@ def clocks(angles, places, *, alt):
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     show(fig, alt)
+
+
+# Chapter 7: the residual stream
+
+
+def streams(rows, *, alt):
+    """Show residual streams, `{title: parts}`, as lines from left to right.
+
+    A list of names is a branch whose result is added to the stream; a name
+    alone is a box on the stream itself.
+    """
+    fig, every = plt.subplots(
+        len(rows), figsize=(7, 1.5 * len(rows)), sharex=True, squeeze=False
+    )
+    widest = 0
+    box = {"boxstyle": "round", "fc": "white", "ec": palette["blue"]}
+    plus = {"boxstyle": "circle", "fc": "white", "ec": palette["orange"]}
+    for ax, (title, parts) in zip(every[:, 0], rows.items(), strict=True):
+        x = 0.5
+        for part in parts:
+            names, y = ([part], 0) if isinstance(part, str) else (part, 1)
+            end = x + 1.3 * len(names) + 0.3
+            if y:
+                ax.plot([x, x, end, end], [0, 1, 1, 0], color=palette["orange"])
+                ax.text(end, 0, "+", ha="center", va="center", bbox=plus)
+            for i, name in enumerate(names):
+                middle = x + 0.8 + 1.3 * i
+                ax.text(middle, y, name, ha="center", va="center", bbox=box)
+            x = end + 0.6 * y
+        arrow = {"arrowstyle": "->", "lw": 2}
+        ax.annotate("", (x, 0), (0, 0), arrowprops=arrow, zorder=1)
+        ax.set_ylim(-0.5, 1.5)
+        ax.set_title(title, loc="left")
+        ax.axis("off")
+        widest = max(widest, x)
+    ax.set_xlim(0, widest)
+    show(fig, alt)
