@@ -1,7 +1,7 @@
 """Figures of the chapters in one call each: lines, bars, maps."""
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator, NullLocator
 
 from minigpt.viz.style import palette, show
 
@@ -106,7 +106,7 @@ def scaling_law(N, losses, laws, *, alt, **axes):
     grid = [N[0] * (N[-1] / N[0]) ** (i / 60) for i in range(-3, 64)]
     for (label, law), style in zip(laws.items(), ("--", "-", ":")):
         ax.plot(grid, [law(n) for n in grid], style, label=label)
-    ax.yaxis.set_major_locator(MaxNLocator(6))
+    ax.yaxis.set_major_locator(MultipleLocator(0.2))
     ax.yaxis.set_major_formatter("{x:.1f}")
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set(**axes)
