@@ -82,10 +82,10 @@ class Seq2SeqConfig:
 
 def encoder_block(config):
     """Bidirectional self-attention and an MLP, post-norm."""
-    C, p = config.n_embd, config.dropout
-    attention = MultiHeadAttention(C, config.n_head, dropout=p)
+    C, H, p = config.n_embd, config.n_head, config.dropout
+    own = MultiHeadAttention(C, H, dropout=p)
     mlp = MLP(C, activation=F.relu, dropout=p)
-    return Block(LayerNorm(C), attention, LayerNorm(C), mlp, order="post")
+    return Block(LayerNorm(C), own, LayerNorm(C), mlp, order="post")
 
 
 def decoder_block(config):
