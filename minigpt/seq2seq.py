@@ -41,13 +41,6 @@ class CrossAttention(nn.Module):
         return self.dropout(self.proj(join_heads(y)))
 
 
-def padding_mask(real):
-    """real (B, S), True for real tokens -> (B, 1, 1, S); None stays None."""
-    if real is None:
-        return None
-    return real[:, None, None, :]
-
-
 class DecoderBlock(nn.Module):
     """Causal self-attention, cross-attention and an MLP, post-norm.
 
@@ -87,24 +80,22 @@ class Seq2SeqConfig:
         GPTConfig(**vars(self))  # the same rules
 
 
-def check_ids(ids, mask, config):
-    """Raises ValueError for ids or a mask (B, T) that the model cannot take."""
-    check_input(ids, mask, 0, config)
-    V = config.vocab_size
-    if ids.min() < 0 or ids.max() >= V:
-        got = f"{ids.min()} to {ids.max()}"
-        raise ValueError(f"ids must be from 0 to {V - 1}, got {got}")
-    if mask is not None and not mask.any(-1).all():
-        raise ValueError("every row must have a real token, not only padding")
+def encoder_block(config):
+    """Bidirectional self-attention and an MLP, post-norm."""
+    C, H, p = config.n_embd, config.n_head, config.dropout
+    own = MultiHeadAttention(C, H, dropout=p)
+    mlp = MLP(C, activation=F.relu, dropout=p)
+    return Block(LayerNorm(C), own, LayerNorm(C), mlp, order="post")
 
 
-@dataclass
-class Record:
-    """Attention weights (B, H, T, S), one entry a layer in each list."""
-
-    encoder: list = field(default_factory=list)
-    decoder: list = field(default_factory=list)
-    cross: list = field(default_factory=list)
+def decoder_block(config):
+    """Causal self-attention, cross-attention and an MLP, post-norm."""
+    C, H, p = config.n_embd, config.n_head, config.dropout
+    own = MultiHeadAttention(C, H, dropout=p)
+    cross = CrossAttention(C, H, dropout=p)
+    mlp = MLP(C, activation=F.relu, dropout=p)
+    norm1, norm2, norm3 = (LayerNorm(C) for _ in range(3))
+    return DecoderBlock(norm1, own, norm2, cross, norm3, mlp)
 
 
 def xavier_init(model):
@@ -121,6 +112,33 @@ def xavier_init(model):
             nn.init.zeros_(p)
 
 
+def padding_mask(real):
+    """real (B, S), True for real tokens -> (B, 1, 1, S); None stays None."""
+    if real is None:
+        return None
+    return real[:, None, None, :]
+
+
+@dataclass
+class Record:
+    """Attention weights (B, H, T, S), one entry a layer in each list."""
+
+    encoder: list = field(default_factory=list)
+    decoder: list = field(default_factory=list)
+    cross: list = field(default_factory=list)
+
+
+def check_ids(ids, mask, config):
+    """Raises ValueError for ids or a mask (B, T) that the model cannot take."""
+    check_input(ids, mask, 0, config)
+    V = config.vocab_size
+    if ids.min() < 0 or ids.max() >= V:
+        got = f"{ids.min()} to {ids.max()}"
+        raise ValueError(f"ids must be from 0 to {V - 1}, got {got}")
+    if mask is not None and not mask.any(-1).all():
+        raise ValueError("every row must have a real token, not only padding")
+
+
 class Seq2Seq(nn.Module):
     """source (B, S), idx (B, T) -> logits (B, T, V).
 
@@ -130,19 +148,13 @@ class Seq2Seq(nn.Module):
     def __init__(self, config):
         super().__init__()
         c = self.config = config
-        C, H, p = c.n_embd, c.n_head, c.dropout
-        self.token = nn.Embedding(c.vocab_size, C)
-        self.position = SinusoidalPosition(c.block_size, C)
-        self.dropout = nn.Dropout(p)
-        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
-        for _ in range(c.n_layer):
-            n1, n2, n3, n4, n5 = (LayerNorm(C) for _ in range(5))
-            read, own = (MultiHeadAttention(C, H, dropout=p) for _ in range(2))
-            cross = CrossAttention(C, H, dropout=p)
-            mlps = [MLP(C, activation=F.relu, dropout=p) for _ in range(2)]
-            self.encoder.append(Block(n1, read, n2, mlps[0], order="post"))
-            self.decoder.append(DecoderBlock(n3, own, n4, cross, n5, mlps[1]))
-        self.head = nn.Linear(C, c.vocab_size, bias=False)
+        self.token = nn.Embedding(c.vocab_size, c.n_embd)
+        self.position = SinusoidalPosition(c.block_size, c.n_embd)
+        self.dropout = nn.Dropout(c.dropout)
+        layers = range(c.n_layer)
+        self.encoder = nn.ModuleList(encoder_block(c) for _ in layers)
+        self.decoder = nn.ModuleList(decoder_block(c) for _ in layers)
+        self.head = nn.Linear(c.n_embd, c.vocab_size, bias=False)
         self.head.weight = self.token.weight
         xavier_init(self)
 

@@ -127,6 +127,39 @@ def test_the_hands_of_clocks_turn_clockwise_from_the_top(monkeypatch):
     assert [x.get_text() for x in ax.get_xticklabels()] == ["0", "7"]
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """The axes of what the figures of the chapters show."""
+    found = []
+    monkeypatch.setattr(
+        minigpt.viz.figures, "show", lambda fig, alt: found.extend(fig.axes)
+    )
+    yield found
+    plt.close("all")
+
+
+def test_token_maps_name_rows_and_columns(drawn):
+    matrix = torch.tensor([[1, 0, 0], [0, 1, 1]])
+    panels = {"a": (matrix, ["x", "y"], ["p", "q", "r"])}
+    minigpt.viz.figures.token_maps(panels, alt="a map", xlabel="seen")
+    (ax,) = drawn
+    assert ax.get_title() == "a" and ax.get_xlabel() == "seen"
+    assert [x.get_text() for x in ax.get_xticklabels()] == ["p", "q", "r"]
+    assert [x.get_text() for x in ax.get_yticklabels()] == ["x", "y"]
+    assert (ax.images[0].get_array() == matrix.numpy()).all()
+
+
+def test_scaling_law_shows_points_and_laws(drawn):
+    laws = {"half": lambda n: 8 / n, "quarter": lambda n: 4 / n}
+    N, losses = [1, 2, 4], [8.0, 4.0, 1.9]
+    minigpt.viz.figures.scaling_law(N, losses, laws, alt="a law")
+    fitted, left_out, *found = drawn[0].lines
+    assert list(fitted.get_ydata()) == [8.0, 4.0]
+    assert list(left_out.get_ydata()) == [1.9]
+    for curve, law in zip(found, laws.values(), strict=True):
+        assert list(curve.get_ydata()) == list(map(law, curve.get_xdata()))
+
+
 def contrast(a, b):
     """The contrast ratio of WCAG between two colours."""
     light = []

@@ -1,6 +1,16 @@
 """Figures and widgets for the chapters; never imported by the chain."""
 
-from minigpt.viz.figures import bars, clocks, cuts, lines, maps, streams
+from minigpt.viz.figures import (
+    bars,
+    clocks,
+    cuts,
+    lines,
+    maps,
+    parallelism,
+    scaling_law,
+    streams,
+    token_maps,
+)
 from minigpt.viz.style import ladder, load_record, palette, show, writes
 
 __all__ = [
@@ -12,7 +22,10 @@ __all__ = [
     "load_record",
     "maps",
     "palette",
+    "parallelism",
+    "scaling_law",
     "show",
     "streams",
+    "token_maps",
     "writes",
 ]

@@ -3,7 +3,7 @@
 import math
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator, NullLocator
 
 from minigpt.viz.style import palette, show
 
@@ -181,3 +181,92 @@ def streams(rows, *, alt):
         widest = max(widest, x)
     ax.set_xlim(0, widest)
     show(fig, alt)
+    show(fig, alt)
+
+
+# --- chapter 16
+
+
+def token_maps(panels, *, alt, size=(8.4, 3), **axes):
+    """Show matrices with tokens at rows and columns beside each other.
+
+    `panels` is {title: (matrix (R, C), R tokens, C tokens)}. Other arguments
+    go to matplotlib's `ax.set`.
+    """
+    fig, every = plt.subplots(1, len(panels), figsize=size, squeeze=False)
+    for ax, (title, panel) in zip(every[0], panels.items(), strict=True):
+        matrix, rows, columns = panel
+        ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+        ax.set_xticks(range(len(columns)), columns)
+        ax.set_yticks(range(len(rows)), rows)
+        ax.grid(visible=False)
+        ax.set(**({"title": title} | axes))
+    show(fig, alt)
+
+
+# --- chapter 17
+
+
+def scaling_law(N, losses, laws, *, alt, **axes):
+    """Show losses against N, with laws as lines, {label: function of N}.
+
+    Both axes are logarithmic. The last point, which no law was fitted to, is
+    a star. Other arguments go to matplotlib's `ax.set`.
+    """
+    fig, ax = plt.subplots(figsize=(6.5, 3.4))
+    ax.loglog(N[:-1], losses[:-1], "o", label="fitted")
+    ax.loglog(N[-1:], losses[-1:], "*", ms=13, label="left out")
+    grid = [N[0] * (N[-1] / N[0]) ** (i / 60) for i in range(-3, 64)]
+    for (label, law), style in zip(laws.items(), ("--", "-", ":")):
+        ax.plot(grid, [law(n) for n in grid], style, label=label)
+    ax.yaxis.set_major_locator(MultipleLocator(0.2))
+    ax.yaxis.set_major_formatter("{x:.1f}")
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set(**axes)
+    ax.legend()
+    show(fig, alt)
+
+
+def _box(ax, x, y, w, h, text, color):
+    """A rectangle with text in it; white without a color."""
+    face = palette[color] if color else "white"
+    ax.add_patch(plt.Rectangle((x, y), w, h, fc=face, ec="black", alpha=0.85))
+    ink = "white" if color in ("blue", "orange") else "black"
+    ax.text(x + w / 2, y + h / 2, text, ha="center", va="center", color=ink)
+
+
+def parallelism():
+    """Show how a batch, a matrix, or the blocks are divided over devices."""
+    fig, (data, tensor, pipeline) = plt.subplots(1, 3, figsize=(10, 3.3))
+    for i, color in enumerate(("blue", "orange")):
+        y = 1.3 - 1.3 * i
+        _box(data, 0, y, 1.1, 1, f"half {i + 1} of\nthe batch", "sky")
+        _box(data, 1.5, y, 1.1, 1, "all\nweights", color)
+        _box(data, 3, y, 1.1, 1, "its\ngradient", None)
+        _box(tensor, 1 + 0.6 * i, 0.6, 0.6, 1.2, f"W₁\n{i + 1}", color)
+        _box(tensor, 2.7, 1.2 - 0.6 * i, 1.2, 0.6, f"W₂ {i + 1}", color)
+    arrow = {"arrowstyle": "<->"}
+    data.annotate("", (3.55, 1.0), (3.55, 1.3), arrowprops=arrow)
+    data.text(2, 2.55, "one average of gradients a step", ha="center")
+    _box(tensor, 0, 0.9, 0.6, 0.6, "x", "sky")
+    tensor.text(2, 2.15, "columns of W₁, rows of W₂", ha="center")
+    tensor.text(2, 0.1, "one sum at the end", ha="center")
+    for i, color in enumerate(("blue", "orange", "green", "purple")):
+        y = 1.8 - 0.6 * i
+        _box(pipeline, 0, y, 1.1, 0.55, f"blocks {i + 1}", color)
+        for m in range(3):
+            _box(pipeline, 1.4 + 0.5 * (i + m), y, 0.48, 0.55, str(m), color)
+    pipeline.text(2.8, -0.4, "time, by micro-batch  →", ha="center")
+    titles = ("data parallel", "tensor parallel", "pipeline parallel")
+    for ax, title in zip((data, tensor, pipeline), titles, strict=True):
+        ax.set(title=title, xlim=(-0.2, 4.6), ylim=(-0.6, 2.8))
+        ax.axis("off")
+    show(
+        fig,
+        "Three drawings. Data parallel: two devices with all weights, each "
+        "with half of the batch, and one average of their gradients. Tensor "
+        "parallel: columns of the first matrix and rows of the second on each "
+        "device, and one sum. Pipeline parallel: four devices with a quarter "
+        "of the blocks each, on which three micro-batches move along like on "
+        "stairs.",
+    )
