@@ -84,7 +84,7 @@ def token_losses(model, x, y):
 
 @contextmanager
 def hooked(handles):
-    """Inside, hooks are in place; afterwards they are removed."""
+    """Inside, hooks are in place; afterward they are removed."""
     try:
         yield
     finally:

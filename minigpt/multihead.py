@@ -34,10 +34,7 @@ class MultiHeadAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def heads(self, x, start=0):
-        """x (B, T, C) -> queries, keys, values, each (B, H, T, D).
-
-        `start` is the position of the first token; the heads here ignore it.
-        """
+        """x (B, T, C), from position `start` -> q, k, v, (B, H, T, D) each."""
         parts = self.qkv(x).chunk(3, dim=-1)  # (B, T, C) each
         return tuple(split_heads(part, self.n_head) for part in parts)
 
@@ -46,11 +43,11 @@ class MultiHeadAttention(nn.Module):
         return attention(q, k, v, mask, record)
 
     def forward(self, x, *, mask=None, cache=None, record=None):
-        """(B, T, C) -> (B, T, C).
+        """(B, T, C) -> (B, T, C). Without a mask, every token sees every other.
 
-        `mask` (..., T, S) is True where attention is allowed; without one,
-        every token sees every other. `cache` adds the keys and values of
-        earlier tokens. `record`, a list, receives the weights (B, H, T, S).
+        `mask` (..., T, S) is True where attention is allowed, `cache` adds the
+        keys and values of earlier tokens, and `record`, a list, receives the
+        weights (B, H, T, S).
         """
         q, k, v = self.heads(x, cache.offset if cache else 0)
         if cache is not None:

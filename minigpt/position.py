@@ -6,19 +6,6 @@ import torch
 from torch import nn
 
 
-def token_positions(T, mask=None, start=0, device=None):
-    """The positions of T tokens: (T,), or (B, T) with a mask.
-
-    `start` is the number of tokens before them. A `mask` (B, S), True for
-    real tokens, covers all S tokens so far: padding on the left does not
-    count, so the first real token of every row has position 0.
-    `token_positions(3, torch.tensor([[False, True, True]]))` -> `[[0, 0, 1]]`.
-    """
-    if mask is None:
-        return torch.arange(start, start + T, device=device)
-    return (mask.cumsum(-1) - 1).clamp(min=0)[:, -T:]
-
-
 class SinusoidalPosition(nn.Module):
     """positions (...) -> (..., n_embd): fixed waves, nothing to learn.
 
@@ -38,3 +25,16 @@ class SinusoidalPosition(nn.Module):
     def forward(self, positions):
         """positions (...) -> (..., n_embd)."""
         return self.table[positions]
+
+
+def token_positions(T, mask=None, start=0, device=None):
+    """The positions of T tokens: (T,), or (B, T) with a mask.
+
+    `start` is the number of tokens before them. A `mask` (B, S), True for
+    real tokens, covers all S tokens so far: padding on the left does not
+    count, so the first real token of every row has position 0.
+    `token_positions(3, torch.tensor([[False, True, True]]))` -> `[[0, 0, 1]]`.
+    """
+    if mask is None:
+        return torch.arange(start, start + T, device=device)
+    return (mask.cumsum(-1) - 1).clamp(min=0)[:, -T:]

@@ -81,8 +81,8 @@ class WordTokenizer(Tokenizer):
     def train(cls, text, *, n_vocab=None, min_count=1):
         """The special tokens and the most frequent words, `n_vocab` in all.
 
-        A word counts from `min_count` times on. Words that are equally
-        frequent are sorted by the alphabet.
+        Words seen fewer than `min_count` times are left out. Words that are
+        equally frequent are in alphabetical order.
         """
         if n_vocab is not None and n_vocab <= len(cls.special):
             raise ValueError(f"n_vocab must be at least 5, got {n_vocab}")
@@ -165,6 +165,19 @@ def count_chunks(text, special_tokens=()):
     }
 
 
+def encode_chunk_slowly(chunk, ranks):
+    """Bytes -> ids: merge the pair of lowest rank until no pair is a token."""
+    parts = [bytes([b]) for b in chunk]
+    while len(parts) > 1:
+        joined = [a + b for a, b in pairwise(parts)]
+        best = min(joined, key=lambda token: ranks.get(token, len(ranks)))
+        if best not in ranks:
+            break
+        i = joined.index(best)
+        parts[i : i + 2] = [best]
+    return [ranks[part] for part in parts]
+
+
 class PairCounts:
     """How often each pair occurs, kept correct while the words merge."""
 
@@ -185,7 +198,7 @@ class PairCounts:
         return set(pairs)
 
     def best(self):
-        """The most frequent pair, the first of equals; None if none is left."""
+        """The most frequent pair, of equals the first; None if none is left."""
         while self.heap:
             count, pair = heappop(self.heap)
             if self.counts[pair] == -count > 0:  # otherwise it is outdated
@@ -214,19 +227,6 @@ def train_bpe(text, n_tokens, special_tokens=(), progress=True):
         tokens.append(pair[0] + pair[1])
         pairs.merge(pair)
     return tokens
-
-
-def encode_chunk_slowly(chunk, ranks):
-    """Bytes -> ids: merge the pair of lowest rank until no pair is a token."""
-    parts = [bytes([b]) for b in chunk]
-    while len(parts) > 1:
-        joined = [a + b for a, b in pairwise(parts)]
-        best = min(joined, key=lambda token: ranks.get(token, len(ranks)))
-        if best not in ranks:
-            break
-        i = joined.index(best)
-        parts[i : i + 2] = [best]
-    return [ranks[part] for part in parts]
 
 
 def encode_chunk(chunk, ranks):
@@ -264,17 +264,36 @@ def stream_chunks(pieces):
     yield from SPLIT.findall(waiting)
 
 
-class BPETokenizer(Tokenizer):
-    """Byte-pair encoding on bytes, as in GPT-2.
-
-    `tokens` are bytes in the order of their ranks; special tokens come after.
-    """
+class ByteTokenizer(Tokenizer):
+    """Tokens of bytes in the order of their ranks, then special tokens."""
 
     def __init__(self, tokens, special_tokens=()):
         super().__init__([*tokens, *(t.encode() for t in special_tokens)])
         self.ranks = {token: rank for rank, token in enumerate(tokens)}
         self.special_tokens = {t: self.ids[t.encode()] for t in special_tokens}
         self.known = {}  # the ids of chunks that were encoded before
+
+    def encode_iterable(self, pieces):
+        """Pieces of a text, such as lines -> the ids of the whole text."""
+        for chunk in stream_chunks(pieces):
+            if chunk not in self.known:
+                if len(self.known) == 2**16:  # the memory stays bounded
+                    self.known.clear()
+                self.known[chunk] = encode_chunk(chunk.encode(), self.ranks)
+            yield from self.known[chunk]
+
+    def to_tiktoken(self, name="minigpt"):
+        """The same tokenizer as a `tiktoken.Encoding`, which is faster."""
+        return tiktoken.Encoding(
+            name,
+            pat_str=SPLIT.pattern,
+            mergeable_ranks=self.ranks,
+            special_tokens=self.special_tokens,
+        )
+
+
+class BPETokenizer(ByteTokenizer):
+    """Byte-pair encoding on bytes, as in GPT-2."""
 
     @classmethod
     def train(cls, text, n_vocab, special_tokens=(), progress=True):
@@ -304,27 +323,9 @@ class BPETokenizer(Tokenizer):
                 ids += self.encode_iterable([part])
         return ids
 
-    def encode_iterable(self, pieces):
-        """Pieces of a text, such as lines -> the ids of the whole text."""
-        for chunk in stream_chunks(pieces):
-            if chunk not in self.known:
-                if len(self.known) == 2**16:  # the memory stays bounded
-                    self.known.clear()
-                self.known[chunk] = encode_chunk(chunk.encode(), self.ranks)
-            yield from self.known[chunk]
-
     def decode(self, ids):
         """Ids -> text; bytes that are not UTF-8 become U+FFFD."""
         return b"".join(self.look_up(ids)).decode("utf-8", errors="replace")
-
-    def to_tiktoken(self, name="minigpt"):
-        """The same tokenizer as a `tiktoken.Encoding`, which is faster."""
-        return tiktoken.Encoding(
-            name,
-            pat_str=SPLIT.pattern,
-            mergeable_ranks=self.ranks,
-            special_tokens=self.special_tokens,
-        )
 
 
 def gpt2_bytes():
@@ -371,7 +372,8 @@ def save_tokenizer(tokenizer, path):
 
 def load_tokenizer(path, kind=Tokenizer):
     """Read what `save_tokenizer` wrote. Raises ValueError for other files."""
-    kinds = {(k.__name__, 1): k for k in (kind, *kind.__subclasses__())}
+    every = (CharTokenizer, WordTokenizer, BPETokenizer)
+    kinds = {(k.__name__, 1): k for k in every if issubclass(k, kind)}
     try:
         fields = json.loads(Path(path).read_text(encoding="utf-8"))
         kind = kinds[fields["kind"], fields["version"]]

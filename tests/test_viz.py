@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
 import minigpt.viz.bigram
+import minigpt.viz.figures
 import minigpt.viz.style
 from minigpt.viz import ladder, palette, show
 from minigpt.viz.base import (
@@ -54,6 +56,20 @@ def test_show_stores_one_picture_with_its_alternative(monkeypatch):
     assert not plt.fignum_exists(fig.number)
 
 
+def test_words_name_the_columns_of_every_map_and_the_rows(monkeypatch):
+    kept, words = [], ["a", "b", "c"]
+    monkeypatch.setattr(
+        minigpt.viz.figures, "show", lambda fig, alt: kept.append(fig)
+    )
+    minigpt.viz.maps(
+        {"one": np.eye(3), "two": np.eye(3)}, words=words, alt="two maps"
+    )
+    one, two, _ = kept[0].axes  # the last one is the bar of colors
+    for axis in (one.yaxis, one.xaxis, two.xaxis):
+        assert [t.get_text() for t in axis.get_ticklabels()] == words
+    plt.close(kept[0])
+
+
 @pytest.mark.parametrize("inches, width", [(5, 400), (10, 684)])
 def test_picture_is_twice_as_dense_as_shown_and_no_wider_than_text(
     inches, width
@@ -86,6 +102,29 @@ def test_show_wants_an_alternative():
     with pytest.raises(ValueError, match="alt must tell what is seen"):
         show(plt.figure(), "  ")
     plt.close("all")
+
+
+def test_the_hands_of_clocks_turn_clockwise_from_the_top(monkeypatch):
+    """Its numbers are the tip's: sine to the right, cosine up."""
+    shown = []
+    monkeypatch.setattr(
+        minigpt.viz.figures, "show", lambda fig, alt: shown.append(fig)
+    )
+    quarter = math.pi / 2
+    minigpt.viz.clocks(
+        torch.tensor([[0, quarter], [2 * quarter, 3 * quarter]]),
+        [0, 7],
+        alt="four clocks",
+    )
+    shown[0].canvas.draw()  # only then is the scale of the axes known
+    [ax] = shown[0].axes
+    ways = []
+    for hand in ax.lines:
+        middle, tip = ax.transData.transform(hand.get_xydata())
+        ways.append((tip - middle) / np.linalg.norm(tip - middle))
+    plt.close(shown[0])
+    assert np.allclose(ways, [(0, 1), (1, 0), (0, -1), (-1, 0)], atol=1e-6)
+    assert [x.get_text() for x in ax.get_xticklabels()] == ["0", "7"]
 
 
 def contrast(a, b):

@@ -1,15 +1,18 @@
 """Figures and widgets for the chapters; never imported by the chain."""
 
-from minigpt.viz.figures import bars, lines, maps
+from minigpt.viz.figures import bars, clocks, cuts, lines, maps, streams
 from minigpt.viz.style import ladder, load_record, palette, show, writes
 
 __all__ = [
     "bars",
+    "clocks",
+    "cuts",
     "ladder",
     "lines",
     "load_record",
     "maps",
     "palette",
     "show",
+    "streams",
     "writes",
 ]

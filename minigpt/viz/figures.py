@@ -1,4 +1,6 @@
-"""Figures of the chapters in one call each: lines, bars, maps."""
+"""Figures of the chapters in one call each: lines, bars, maps, clocks."""
+
+import math
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
@@ -45,10 +47,20 @@ def bars(series, names, *, alt, size=None, **axes):
     show(fig, alt)
 
 
-def maps(panels, *, alt, colorbar="", size=None, limits=(None, None), **axes):
+def maps(
+    panels,
+    *,
+    alt,
+    colorbar="",
+    size=None,
+    limits=(None, None),
+    words=None,
+    **axes,
+):
     """Show matrices beside each other, `{title: matrix (rows, columns)}`.
 
-    All have the same colors, from the lower to the upper of `limits`.
+    All have the same colors, from the lower to the upper of `limits`. `words`
+    name the rows and the columns of square matrices.
     """
     low, high = limits
     low = min(float(x.min()) for x in panels.values()) if low is None else low
@@ -62,13 +74,75 @@ def maps(panels, *, alt, colorbar="", size=None, limits=(None, None), **axes):
     for ax, (title, matrix) in zip(every[0], panels.items(), strict=True):
         image = ax.imshow(matrix, vmin=low, vmax=high, aspect="auto")
         ax.set(**({"title": title} | axes))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        if words:
+            ax.set_xticks(range(len(words)), words, rotation=90)
+            ax.set_yticks(range(len(words)), words)
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(visible=False)
     for ax in every[0][1:]:
         ax.set_ylabel("")
     fig.colorbar(image, ax=[*every[0]], label=colorbar)
     show(fig, alt)
+
+
+# Chapter 1: a text in pieces
+
+
+def cuts(text, rows, *, alt):
+    """Show one text cut in several ways, `{label: [(piece, id), ...]}`.
+
+    The pieces of a row occur in `text` in this order.
+    """
+    fig, ax = plt.subplots(figsize=(7, 0.3 + 0.55 * len(rows)))
+    for row, pieces in enumerate(rows.values()):
+        end = 0
+        for i, (piece, number) in enumerate(pieces):
+            start = text.index(piece, end)
+            end = start + len(piece)
+            tint = palette["sky" if i % 2 else "yellow"]
+            ax.barh(
+                row, len(piece), left=start, height=0.5, color=tint, alpha=0.4
+            )
+            for place, letter in enumerate(piece.replace(" ", "␣"), start):
+                ax.text(place + 0.5, row, letter, ha="center", va="center")
+            middle = (start + end) / 2
+            ax.text(
+                middle, row + 0.42, number, ha="center", va="center", size=7
+            )
+    ax.set(yticks=range(len(rows)), yticklabels=rows, xticks=[])
+    ax.set(xlim=(0, len(text)), ylim=(len(rows) - 0.4, -0.4))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    show(fig, alt)
+
+
+# Chapter 5: a place as the hands of clocks
+
+
+def clocks(angles, places, *, alt):
+    """Show angles (T, H) in radians: a column for each place, H clocks in it.
+
+    A hand points up at 0 and turns clockwise, so its tip is at the sine of
+    the angle to the right and at the cosine above the middle.
+    """
+    T, H = angles.shape
+    fig, ax = plt.subplots(figsize=(0.8 + 0.6 * T, 0.6 + 0.6 * H))
+    face, r = dict(fill=False, color=palette["gray"]), 0.42
+    for t in range(T):
+        for hand in range(H):
+            a = float(angles[t, hand])
+            ax.add_patch(plt.Circle((t, hand), r, **face))
+            x, y = (t, t + r * math.sin(a)), (hand, hand - r * math.cos(a))
+            ax.plot(x, y, lw=2, color=palette["blue"])
+    ax.set(xticks=range(T), xticklabels=places, xlabel="place (tokens)")
+    ax.set(yticks=range(H), yticklabels=[f"hand {i}" for i in range(H)])
+    ax.set(xlim=(-0.6, T - 0.4), ylim=(H - 0.4, -0.6), aspect="equal")
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
 
 
 # Chapter 7: the residual stream

@@ -19,6 +19,64 @@ def real(positions, mask):
 
 
 EXERCISES = [
+    Exercise("position.sinusoidal", "SinusoidalPosition", cases=(
+        Case("pairs of sine and cosine, each pair slower than the one before",
+             WHERE + "where.table", atol=1e-3),
+        Case("a table that is neither trained nor saved", WHERE + """
+[name for name, p in where.named_parameters()], list(where.state_dict())"""),
+        Case("but is a buffer, which moves with the model to a GPU", WHERE + """
+[name for name, x in where.named_buffers()]"""),
+        Case("each position receives its row", WHERE + """
+positions = torch.tensor([[2, 0, 4], [1, 1, 3]])
+where(positions), where(positions[0, 0])""", atol=1e-3),
+    ), hints=(
+        "First the speed of each pair, 10000 to the power of -2i / C; then "
+        "positions times speeds; then sine and cosine, interleaved. forward "
+        "needs only an index.",
+        "torch.arange(0, n_embd, 2) / n_embd are the 2i / C; stacking sine "
+        "and cosine on a new last dimension and flattening it puts them side "
+        "by side.",
+    ), right=(
+        ("places = torch.arange(block_size)\n"
+         "speeds = 10_000.0 ** (-torch.arange(0, n_embd, 2) / n_embd)\n"
+         "angles = torch.outer(places, speeds)\n"
+         "table = torch.zeros(block_size, n_embd)\n"
+         "table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()\n"
+         'self.register_buffer("table", table, persistent=False)',
+         "return nn.functional.embedding(positions, self.table)"),
+    ), wrong=(
+        (Edit("torch.stack([angles.sin(), angles.cos()], -1).flatten(1)",
+              "torch.cat([angles.sin(), angles.cos()], -1)"),
+         "all sines come first, then all cosines: sine and cosine of a pair "
+         "are neighbors"),
+        (Edit("angles.sin(), angles.cos()", "angles.cos(), angles.sin()"),
+         "cosine comes before sine"),
+        (Edit("(0, n_embd, 2,", "(n_embd // 2,"),
+         "the exponent of pair i is i / n_embd: it must be 2i / n_embd"),
+        (Edit("(0, n_embd, 2,", "(0, 2 * n_embd, 4,"),
+         "torch.arange(0, n_embd, 2) has the 2 of 2i already: not twice"),
+        (Edit("**-exponents", "**exponents"),
+         "the exponent is positive: later pairs must turn more slowly"),
+        (Edit("10_000.0", "1_000.0"), "the base is 1,000: it must be 10,000"),
+        (Edit(" / n_embd\n", "\n"), "the exponents are not divided by n_embd"),
+        (Edit("positions[:, None]", "positions"),
+         "positions[:, None] is (T, 1), exponents are (C / 2,): their product "
+         "is (T, C / 2)"),
+        (Edit(KEEP, "self.table = table.float()"),
+         "a plain attribute stays behind when the model moves to a GPU: "
+         "register a buffer"),
+        (Edit(KEEP, "self.table = nn.Parameter(table.float())"),
+         "the table would be trained: a buffer, not a parameter"),
+        (Edit(", persistent=False", ""),
+         "the table would be saved with the weights: persistent=False"),
+        (Edit("table.float()", "table"),
+         "the table has double precision: use table.float()"),
+        (Edit("self.table[positions]", "self.table"),
+         "every row was returned: forward gets the positions it is asked for"),
+        (Edit("self.table[positions]", "self.table[:positions.size(-1)]"),
+         "these are the first rows, whatever the positions: self.table["
+         "positions]"),
+    )),
     Exercise("position.token_positions", "token_positions", core=True, cases=(
         Case("without a mask, places are counted from start", """
             T = number(1, 4)
@@ -81,64 +139,6 @@ EXERCISES = [
          "the tokens before are counted twice: the mask has them already"),
         ("return torch.arange(start, start + T, device=device)",
          "the mask is not used: it says which tokens are real"),
-    )),
-    Exercise("position.sinusoidal", "SinusoidalPosition", cases=(
-        Case("pairs of sine and cosine, each pair slower than the one before",
-             WHERE + "where.table", atol=1e-3),
-        Case("a table that is neither trained nor saved", WHERE + """
-[name for name, p in where.named_parameters()], list(where.state_dict())"""),
-        Case("but is a buffer, which moves with the model to a GPU", WHERE + """
-[name for name, x in where.named_buffers()]"""),
-        Case("each position receives its row", WHERE + """
-positions = torch.tensor([[2, 0, 4], [1, 1, 3]])
-where(positions), where(positions[0, 0])""", atol=1e-3),
-    ), hints=(
-        "First the speed of each pair, 10000 to the power of -2i / C; then "
-        "positions times speeds; then sine and cosine, interleaved. forward "
-        "needs only an index.",
-        "torch.arange(0, n_embd, 2) / n_embd are the 2i / C; stacking sine "
-        "and cosine on a new last dimension and flattening it puts them side "
-        "by side.",
-    ), right=(
-        ("places = torch.arange(block_size)\n"
-         "speeds = 10_000.0 ** (-torch.arange(0, n_embd, 2) / n_embd)\n"
-         "angles = torch.outer(places, speeds)\n"
-         "table = torch.zeros(block_size, n_embd)\n"
-         "table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()\n"
-         'self.register_buffer("table", table, persistent=False)',
-         "return nn.functional.embedding(positions, self.table)"),
-    ), wrong=(
-        (Edit("torch.stack([angles.sin(), angles.cos()], -1).flatten(1)",
-              "torch.cat([angles.sin(), angles.cos()], -1)"),
-         "all sines come first, then all cosines: sine and cosine of a pair "
-         "are neighbors"),
-        (Edit("angles.sin(), angles.cos()", "angles.cos(), angles.sin()"),
-         "cosine comes before sine"),
-        (Edit("(0, n_embd, 2,", "(n_embd // 2,"),
-         "the exponent of pair i is i / n_embd: it must be 2i / n_embd"),
-        (Edit("(0, n_embd, 2,", "(0, 2 * n_embd, 4,"),
-         "torch.arange(0, n_embd, 2) has the 2 of 2i already: not twice"),
-        (Edit("**-exponents", "**exponents"),
-         "the exponent is positive: later pairs must turn more slowly"),
-        (Edit("10_000.0", "1_000.0"), "the base is 1,000: it must be 10,000"),
-        (Edit(" / n_embd\n", "\n"), "the exponents are not divided by n_embd"),
-        (Edit("positions[:, None]", "positions"),
-         "positions[:, None] is (T, 1), exponents are (C / 2,): their product "
-         "is (T, C / 2)"),
-        (Edit(KEEP, "self.table = table.float()"),
-         "a plain attribute stays behind when the model moves to a GPU: "
-         "register a buffer"),
-        (Edit(KEEP, "self.table = nn.Parameter(table.float())"),
-         "the table would be trained: a buffer, not a parameter"),
-        (Edit(", persistent=False", ""),
-         "the table would be saved with the weights: persistent=False"),
-        (Edit("table.float()", "table"),
-         "the table has double precision: use table.float()"),
-        (Edit("self.table[positions]", "self.table"),
-         "every row was returned: forward gets the positions it is asked for"),
-        (Edit("self.table[positions]", "self.table[:positions.size(-1)]"),
-         "these are the first rows, whatever the positions: self.table["
-         "positions]"),
     )),
     Question(
         "position.predict-prefix", "b",
