@@ -143,6 +143,7 @@ def clocks(angles, places, *, alt):
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
+    show(fig, alt)
 
 
 # Chapter 7: the residual stream
