@@ -21,7 +21,7 @@ TIMEOUT = 600  # seconds for one cell
 # no progress bars; threads that wait do not spin, which on a busy machine can
 # make a notebook ten times slower
 QUIET = {"TQDM_DISABLE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-KEPT_CELL_METADATA = ("tags", "mystnb", "exercise")
+KEPT_CELL_METADATA = ("tags", "mystnb", "exercise", "jupyter")
 
 
 def run_notebook(path: Path) -> float:
