@@ -76,8 +76,7 @@ def repetition_penalty(logits, seen, penalty):
 class Sampling:
     """How to choose the next token; the defaults change nothing.
 
-    Raises:
-        ValueError: a setting is out of its range.
+    Raises ValueError for a setting that is out of its range.
     """
 
     temperature: float = 1.0  # 0 is greedy

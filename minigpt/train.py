@@ -16,7 +16,7 @@ from minigpt.data import get_batch
 class Recipe:
     """How to train; the model's shape is in `GPTConfig`.
 
-    Raises ValueError where learning rate or steps make no schedule.
+    Raises ValueError if rates, steps or decay do not make a schedule.
     """
 
     max_steps: int = 1000  # updates of the weights
@@ -28,7 +28,7 @@ class Recipe:
     warmup_steps: int = 100  # steps until the highest learning rate
     decay: str = "cosine"  # or "linear": the way down to min_lr
     weight_decay: float = 0.1  # for matrices; none for gains and biases
-    grad_clip: float = 1.0  # longest gradient
+    grad_clip: float = 1.0  # longer gradients are shortened to this
     bf16: bool = False  # matrix products in bfloat16
     seed: int = 0  # of batches and dropout
 
@@ -97,7 +97,7 @@ def learning_rate(step, recipe):
 
 
 def step_seed(seed, step, rank=0):
-    """One number for all that is random in a step, in a run, in a process."""
+    """The seed for everything random in one step of one process."""
     return (1_000_003 * (1_000_003 * seed + step) + rank) % 2**63
 
 

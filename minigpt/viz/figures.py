@@ -270,3 +270,25 @@ def parallelism():
         "of the blocks each, on which three micro-batches move along like on "
         "stairs.",
     )
+    show(fig, alt)
+
+
+# Chapter 10: what the settings of sampling do to a distribution
+
+
+def reshaped(before, panels, names, *, alt):
+    """Show `before` as gray bars, and on them in blue each of the panels.
+
+    `panels` are {title: one value for each of the names}, three in a row.
+    """
+    fig, every = plt.subplots(
+        -(-len(panels) // 3), 3, figsize=(9, 4.4), sharey=True, sharex=True
+    )
+    for ax, (title, after) in zip(every.flat, panels.items(), strict=True):
+        ax.bar(names, before, color="#bbbbbb", width=0.85)
+        ax.bar(names, after, color=palette["blue"], width=0.5)
+        ax.set(title=title)
+        ax.tick_params(axis="x", rotation=70)
+    for ax in every[:, 0]:
+        ax.set_ylabel("probability")
+    show(fig, alt)
