@@ -75,9 +75,9 @@ def main() -> int:
             said = "".join("…" if p.kind == "code" else p.text for p in pieces)
             for found in LintFile(place, said).lint(on) if said.strip() else []:
                 start, end = found.check_result.span
-                message = found.check_result.message
+                words = said[start - 1 : end].strip()
                 print(
-                    f"{place}:{line}: {said[start - 1 : end].strip()!r}: {message}"
+                    f"{place}:{line}: {words!r}: {found.check_result.message}"
                 )
                 marks += 1
     print(f"{marks} marks, at most {MOST}")

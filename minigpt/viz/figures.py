@@ -181,7 +181,6 @@ def streams(rows, *, alt):
         widest = max(widest, x)
     ax.set_xlim(0, widest)
     show(fig, alt)
-    show(fig, alt)
 
 
 # --- chapter 16
@@ -270,7 +269,6 @@ def parallelism():
         "of the blocks each, on which three micro-batches move along like on "
         "stairs.",
     )
-    show(fig, alt)
 
 
 # Chapter 10: what the settings of sampling do to a distribution
