@@ -17,7 +17,13 @@ from minigpt.__main__ import main
 from minigpt.course import exercises, release
 from minigpt.course.grading import mended
 from minigpt.course.judge import reference
-from minigpt.course.notebooks import chapters, module_name, read, write
+from minigpt.course.notebooks import (
+    chapters,
+    is_exported,
+    module_name,
+    read,
+    write,
+)
 from minigpt.course.source import filled, pieces, tasks
 
 ROOT = Path(__file__).parents[1]
@@ -259,7 +265,13 @@ def test_one_assignment_handed_in_five_ways_gets_its_points(classroom):
 
 # ---- damaged submissions
 
-FIRST, SECOND = "position-15", "position-18"  # the cells with blanks
+CELLS = read(ROOT / "notebooks" / f"{SHORT}.ipynb").cells
+FIRST, SECOND = (  # the cells with blanks
+    f"position-{place}"
+    for text in ("def token_positions(", "class SinusoidalPosition(")
+    for place, cell in enumerate(CELLS)
+    if is_exported(cell) and text in cell.source
+)
 TEST = "position-token_positions-hidden"
 
 
