@@ -8,6 +8,7 @@ limits, and says what holds, what does not, and why it looks so. `hint`,
 import html
 import inspect
 import linecache
+import re
 import sys
 import unicodedata
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ class Result:
 
     @property
     def _mark(self) -> str:
-        return "…" if self.status == "not attempted" else "✗"
+        return {"not attempted": "…", "reference": "✓"}.get(self.status, "✗")
 
     def _repr_html_(self) -> str:
         def safe(text):
@@ -235,10 +236,10 @@ def _check_question(question, answer) -> Result:
         answer = answer.item()
     if isinstance(answer, str):
         answer = answer.strip(" \t\n().").lower()
-        if answer[1:2] == ")":  # the whole line, "b) the same"
-            answer = answer[0]
         if answer in question.words:
             answer = question.answer
+        elif re.match(r"[a-z][) ]", answer):  # the whole line, "b) the same"
+            answer = answer[0]
     if _equals(answer, question.answer, question.within):
         return Result(question.id, "passed", [question.why])
     for other, cause in question.wrong.items():
