@@ -172,7 +172,7 @@ def _check_exercise(exercise, answer, seconds, seed) -> Result:
         # where lines around the blanks are gone too, one may stand for several
         guided = answers_in(template_of(exercise.id)[0], source) is not None
         if guided and blanks < len(blanks_of(exercise.id)):
-            cause = "one of the blanks is still there"
+            cause = f"the blank in {_where(source, turn(exercise.id))} is open"
             return Result(exercise.id, "failed", cause=cause)
         cause = "the blank is still there"
         return Result(exercise.id, "not attempted", cause=cause)
@@ -182,6 +182,12 @@ def _check_exercise(exercise, answer, seconds, seed) -> Result:
     return Result(
         exercise.id, status, verdict.holds, verdict.cause, verdict.example
     )
+
+
+def _where(source: str, line: str) -> str:
+    """The function that a line is in, or the whole definition."""
+    above = source[: source.index(line)]
+    return ([""] + re.findall(r"^\s*def (\w+)", above, re.M))[-1]
 
 
 def _is_the_courses(file: str, module: str) -> bool:
@@ -234,6 +240,7 @@ def _check_question(question, answer) -> Result:
         return Result(question.id, "not attempted", cause=cause)
     if hasattr(answer, "item") and getattr(answer, "ndim", 1) == 0:
         answer = answer.item()
+    given = answer
     if isinstance(answer, str):
         answer = answer.strip(" \t\n().").lower()
         if answer in question.words:
@@ -248,9 +255,9 @@ def _check_question(question, answer) -> Result:
     kinds = {str: "a letter, such as 'a'"}
     kind = kinds.get(type(question.answer), "a number")
     if isinstance(answer, str) is not isinstance(question.answer, str):
-        cause = f"the answer is {kind}, got {tell(answer)}"
+        cause = f"the answer is {kind}, got {tell(given)}"
     else:
-        cause = f"{tell(answer)} is not it: hint({question.id!r}, 1)"
+        cause = f"{tell(given)} is not it: hint({question.id!r}, 1)"
     return Result(question.id, "failed", cause=cause)
 
 

@@ -59,6 +59,9 @@ def unlike_kind(got, expected) -> str:
             )
         if got.dtype != expected.dtype:
             return f"the dtype is {got.dtype}, expected {expected.dtype}"
+    if isinstance(got, (list, tuple)) and len(got) == len(expected):
+        parts = map(unlike_kind, got, expected)
+        return next((kind for kind in parts if kind), "")
     if torch.is_tensor(got) and got.device != expected.device:
         return f"the result is on {got.device}, expected {expected.device}"
     return ""

@@ -128,7 +128,8 @@ def _define(cells: list[str], names: dict) -> None:
                 decorators = getattr(node, "decorator_list", [])
                 above = [f"@{ast.unparse(x)}\n" for x in decorators]
                 try:
-                    put("".join(above) + text, f"<cell {number}>", names)
+                    file = f"<cell {number}, line {node.lineno}>"
+                    put("".join(above) + text, file, names)
                 except BaseException as error:  # the check says what lacks
                     print(f"cell {number}: {error}", file=sys.stderr)
 

@@ -353,7 +353,7 @@ def _unlike(case, got: Outcome, want: Outcome, seconds) -> str:
         return ""
     if not alike(got.value, want.value, case.atol):
         kind = unlike_kind(got.value, want.value)
-        return kind or f"not so: {case.holds}"
+        return kind or f"this does not hold: {case.holds}"
     if not alike(got.left, want.left, case.atol):
         return "it changes what it was given: work on a copy"
     if got.dice and not want.dice:

@@ -19,6 +19,8 @@ EXERCISES = [
             T = number(2, 6)
             S = T + number(1, 6)
             causal_mask(T), causal_mask(T, S)"""),
+        Case("it is on the device that is asked for",
+             'causal_mask(2, 5, device="meta").device.type'),
     ), hints=(
         "tril keeps the lower triangle; its argument moves the diagonal to "
         "the right.",
@@ -134,6 +136,9 @@ EXERCISES = [
         (Edit("-torch.inf", "-1e9"),
          "the number that fills the gaps must fit the dtype: -torch.inf does"),
         (Edit("~mask", "-mask"), "~mask turns a bool mask around"),
+        (SCORES + "if mask is not None:\n"
+         "    scores.masked_fill(~mask, -torch.inf)\nreturn scores.softmax(-1)",
+         "masked_fill gives a new tensor, which was not kept: scores = …"),
         (Edit("~mask", "not mask"),
          "`not mask` and `if mask` ask for one truth value, but a mask has "
          "many: use ~mask and `mask is not None`"),

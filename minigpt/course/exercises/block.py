@@ -110,6 +110,8 @@ EXERCISES = [
          MEAN + VARIANCE + STANDARD + "y = y * self.weight\n"
          "if self.bias is not None:\n    y = y + self.bias\nreturn y"),
     ), wrong=(
+        (Edit("nn.Parameter(torch.ones(n_embd))", "torch.ones(n_embd)"),
+         "the weight is a plain tensor, which is not trained: nn.Parameter"),
         (Edit("torch.ones", "torch.zeros"),
          "the weight starts at 0, which makes everything 0: start at 1"),
         (Edit("torch.zeros", "torch.ones"), "the bias starts at 1: start at 0"),

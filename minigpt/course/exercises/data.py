@@ -43,6 +43,12 @@ save_tokens(path, {ids}, n_vocab)
 np.load(path)"""
 
 
+ROWS = """starts = torch.randint({}, (batch_size,), generator=generator)
+x = torch.stack([torch.as_tensor(ids[i : i + block_size]) for i in starts])
+y = torch.stack([
+    torch.as_tensor(ids[i + 1 : i + block_size + 1]) for i in starts])
+return x.long(), y.long()"""
+
 EXERCISES = [
     Exercise(
         "data.split",
@@ -152,8 +158,14 @@ EXERCISES = [
             (Edit("at + 1", "at + block_size"),
              "y is shifted by a whole window"),
             (Edit("n_starts, (", "n_starts + 1, ("),
-             "the place after the last of ids was asked for: windows begin at "
-             "their start, arange from 0, and their targets end one later"),
+             "a place after the last of ids was asked for: there are len(ids) "
+             "- block_size starts, and a window begins at its start"),
+            (ROWS.format("len(ids) - block_size + 1"),
+             "the last window has no target for its last token, so the rows "
+             "differ in length: there are len(ids) - block_size starts"),
+            (ROWS.format("len(ids) - block_size").replace("(batch_size,)",
+                                                          "batch_size"),
+             "the size is a tuple: torch.randint(high, (batch_size,), …)"),
             (Edit("n_starts, (", "len(ids), ("),
              "a window begins too late to fit: there are len(ids) - "
              "block_size starts"),

@@ -91,7 +91,9 @@ EXERCISES = [
             (Edit("        std = 0.02\n", ""),
              "std needs a value where the name does not end a branch: 0.02"),
             (Edit("std=std", "std=std**2"),
-             "0.02² is the variance: normal_ takes its root, 0.02"),
+             "0.02² is the variance: normal_ takes the standard deviation"),
+            (Edit("normal_(p, std=std)", "normal_(p, std)"),
+             "the second argument of normal_ is the mean: std=std"),
             (Edit("nn.init.normal_(p, std=std)", "p = std * torch.randn(p.shape)"),
              "this makes a new tensor: nn.init.normal_ fills p itself"),
             (Edit("p.dim() >= 2", 'name.endswith("weight")'),
@@ -156,7 +158,7 @@ EXERCISES = [
                  START + f"recorded(model.hidden, idx, {CACHE})"),
             Case("forward gives the logits",
                  MODEL.format(", tied=False") + IDX + "model(idx)"),
-            Case("and hands on what it was given", START + MASK.format(6)
+            Case("forward hands mask, cache and record on to hidden", START + MASK.format(6)
                  + f"recorded(model, idx, mask=mask, {CACHE})"),
         ),
         hints=(
@@ -177,6 +179,11 @@ EXERCISES = [
                  "    kept = caches[i]\n"),
         ),
         wrong=(
+            (Edit(BLOCK, "Block(norm, attention, norm, mlp, order=c.order)"),
+             "norm, attention and mlp make a part when they are called: "
+             "norm(), attention(), mlp()"),
+            (Edit("norm() if c.order", "norm if c.order"),
+             "the last norm was not made: norm()"),
             (Edit("nn.ModuleList(", "list("),
              "parameters() finds no blocks in a plain list: nn.ModuleList"),
             (Edit(f"{BLOCK}\n    for _ in range(c.n_layer)\n",
@@ -195,7 +202,8 @@ EXERCISES = [
              "a model without positions has None in their place: ask before "
              "you call it"),
             (Edit("init_weights(self, c.n_layer)", ""),
-             "init_weights was not called"),
+             "the weights are not those of init_weights: call it at the end, "
+             "when all layers are there"),
             (Edit(TIE, "self.head = self.token"),
              "the head has become the table itself, which takes ids and not "
              "vectors: tie their weights, not the layers"),
@@ -218,8 +226,8 @@ EXERCISES = [
             (Edit(WHERE, "x = x * self.position(where)"),
              "tokens and positions are multiplied: add them"),
             (Edit(WHERE, "x = x + self.position(idx)"),
-             "the positions are in `where`; the ids say which tokens they "
-             "are, not where"),
+             "the ids say which tokens they are, not where: "
+             "token_positions gives the positions"),
             (Edit(WHERE, "x = x + self.position.weight"),
              "these are all block_size positions: self.position(where) gives "
              "(T, C) or (B, T, C)"),
@@ -263,8 +271,8 @@ EXERCISES = [
              "the mask does not reach the blocks: they read padding and the "
              "future"),
             (Edit("mask=allowed", "mask=mask"),
-             "the blocks need `allowed`: `mask` says which tokens are real, "
-             "not who may attend to whom"),
+             "the blocks need what attention_mask gives: `mask` says which "
+             "tokens are real, not who may attend to whom"),
             (Edit("mask=allowed", "allowed=allowed"),
              "a block takes mask, cache and record"),
             (Edit(CALL, "block(x, allowed, kept, record)"),

@@ -78,6 +78,9 @@ EXERCISES = [
              QKV + "record = []\nlayer.attend(q, k, v, mask, record), record"),
         Case("forward: the heads attend, are joined and projected",
              LAYER + "layer(x, mask=mask)"),
+        Case("forward calls attend, which chapter 15 replaces", LAYER + """
+layer.attend = lambda q, k, v, mask, record: v / 2
+layer(x, mask=mask)"""),
         Case("the record receives the weights",
              LAYER + "recorded(layer, x, mask=mask)[1]"),
         Case("a cache adds earlier keys and values", LAYER + """

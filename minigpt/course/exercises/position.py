@@ -95,6 +95,8 @@ where(positions), where(positions[0, 0])""", atol=1e-3),
         Case("a mask covers all tokens so far, so start does not count", """
             mask = torch.ones(2, 5, dtype=torch.bool)
             token_positions(2, mask, start=3)"""),
+        Case("they are on the device that is asked for",
+             'token_positions(3, device="meta").device.type'),
         Case("padding has a place that exists, from 0 to S - 1", PADDED + """
 0 <= token_positions(4, mask).min(), token_positions(4, mask).max() < 4"""),
     ), hints=(

@@ -418,6 +418,8 @@ ids = [bpe.ids[bytes([b])] for b in "a👍".encode()[:4]]
 bpe.decode(ids)"""),
             Case("a token can have several bytes, and be special",
                  BYTES + "bpe.decode([257, 256, bpe.ids[b'n'], 258])"),
+            Case("an id that no token has raises ValueError",
+                 BYTES + "bpe.decode([-1])"),
         ),
         hints=(
             "self.look_up(ids) gives tokens, and tokens are bytes: first make "
@@ -447,6 +449,9 @@ bpe.decode(ids)"""),
              "each byte became a character, as in Latin-1: it is UTF-8"),
             (Edit(REPLACE, 'decode("ascii", errors="replace")'),
              "ASCII knows 128 characters only: the text is UTF-8"),
+            (f'return b"".join(self.tokens[i] for i in ids).{REPLACE}',
+             "an id of -1 would count from the end: look_up refuses what is no "
+             "id"),
             (f"return bytes(ids).{REPLACE}",
              "ids are not bytes: self.look_up gives the token of each"),
             ('return "".join(self.look_up(ids))',
