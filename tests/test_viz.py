@@ -62,7 +62,7 @@ def test_words_name_the_columns_of_every_map_and_the_rows(monkeypatch):
         minigpt.viz.figures, "show", lambda fig, alt: kept.append(fig)
     )
     minigpt.viz.maps(
-        {"one": np.eye(3), "two": np.eye(3)}, words=words, alt="two maps"
+        {k: (np.eye(3), words, words) for k in ("one", "two")}, alt="two maps"
     )
     one, two, _ = kept[0].axes  # the last one is the bar of colors
     for axis in (one.yaxis, one.xaxis, two.xaxis):
@@ -138,15 +138,26 @@ def drawn(monkeypatch):
     plt.close("all")
 
 
-def test_token_maps_name_rows_and_columns(drawn):
+def test_maps_name_rows_and_columns(drawn):
     matrix = torch.tensor([[1, 0, 0], [0, 1, 1]])
     panels = {"a": (matrix, ["x", "y"], ["p", "q", "r"])}
-    minigpt.viz.figures.token_maps(panels, alt="a map", xlabel="seen")
-    (ax,) = drawn
+    minigpt.viz.maps(panels, alt="a map", xlabel="seen")
+    ax = drawn[0]
     assert ax.get_title() == "a" and ax.get_xlabel() == "seen"
     assert [x.get_text() for x in ax.get_xticklabels()] == ["p", "q", "r"]
     assert [x.get_text() for x in ax.get_yticklabels()] == ["x", "y"]
     assert (ax.images[0].get_array() == matrix.numpy()).all()
+
+
+def test_lines_and_bars_show_their_numbers(drawn):
+    minigpt.viz.lines(
+        {"a": [1, 2], "b": ([3, 5], [4, 6])}, levels={"c": 7}, alt="lines"
+    )
+    a, b, level = (line.get_xydata().tolist() for line in drawn[0].lines)
+    assert a == [[0, 1], [1, 2]] and b == [[3, 4], [5, 6]]
+    assert level[0][1] == level[1][1] == 7
+    minigpt.viz.bars({"a": [1, 2], "b": [3, 4]}, ["x", "y"], alt="bars")
+    assert [p.get_width() for p in drawn[1].patches] == [1, 2, 3, 4]
 
 
 def test_scaling_law_shows_points_and_laws(drawn):

@@ -10,7 +10,6 @@ from minigpt.viz.figures import (
     reshaped,
     scaling_law,
     streams,
-    token_maps,
 )
 from minigpt.viz.style import ladder, load_record, palette, show, writes
 
@@ -28,6 +27,5 @@ __all__ = [
     "scaling_law",
     "show",
     "streams",
-    "token_maps",
     "writes",
 ]

@@ -48,39 +48,40 @@ def bars(series, names, *, alt, size=None, **axes):
 
 
 def maps(
-    panels,
-    *,
-    alt,
-    colorbar="",
-    size=None,
-    limits=(None, None),
-    words=None,
-    **axes,
-):
-    """Show matrices beside each other, `{title: matrix (rows, columns)}`.
+    panels, *, alt, colorbar="", size=None, limits=(None, None), **axes
+):  # fmt: skip
+    """Show matrices beside each other: a panel is `title: matrix`.
 
-    All have the same colors, from the lower to the upper of `limits`. `words`
-    name the rows and the columns of square matrices.
+    Or `title: (matrix, names of rows, names of columns)`. All have the same
+    colors, from the lower to the upper of `limits`.
     """
+    plain = {k: x if isinstance(x, tuple) else (x,) for k, x in panels.items()}
     low, high = limits
-    low = min(float(x.min()) for x in panels.values()) if low is None else low
-    high = (
-        max(float(x.max()) for x in panels.values()) if high is None else high
-    )
+    if low is None:
+        low = min(float(x.min()) for x, *_ in plain.values())
+    if high is None:
+        high = max(float(x.max()) for x, *_ in plain.values())
     size = size or (7, 1 + 6 / (1 + len(panels)))
     fig, every = plt.subplots(
-        1, len(panels), figsize=size, sharey=True, squeeze=False
+        1, len(panels), figsize=size, squeeze=False, layout="constrained"
     )
-    for ax, (title, matrix) in zip(every[0], panels.items(), strict=True):
+    shown = []
+    for ax, (title, (matrix, *names)) in zip(
+        every[0], plain.items(), strict=True
+    ):
         image = ax.imshow(matrix, vmin=low, vmax=high, aspect="auto")
         ax.set(**({"title": title} | axes))
-        if words:
-            ax.set_xticks(range(len(words)), words, rotation=90)
-            ax.set_yticks(range(len(words)), words)
+        ax.grid(visible=False)
+        if names:
+            ax.set_yticks(range(len(names[0])), names[0])
+            turn = 90 if max(map(len, names[1])) > 1 else 0
+            ax.set_xticks(range(len(names[1])), names[1], rotation=turn)
         else:
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.grid(visible=False)
+        if names[:1] in shown:  # as in a panel to the left
+            ax.tick_params(labelleft=False)
+        shown.append(names[:1])
     for ax in every[0][1:]:
         ax.set_ylabel("")
     fig.colorbar(image, ax=[*every[0]], label=colorbar)
@@ -183,27 +184,7 @@ def streams(rows, *, alt):
     show(fig, alt)
 
 
-# --- chapter 16
-
-
-def token_maps(panels, *, alt, size=(8.4, 3), **axes):
-    """Show matrices with tokens at rows and columns beside each other.
-
-    `panels` is {title: (matrix (R, C), R tokens, C tokens)}. Other arguments
-    go to matplotlib's `ax.set`.
-    """
-    fig, every = plt.subplots(1, len(panels), figsize=size, squeeze=False)
-    for ax, (title, panel) in zip(every[0], panels.items(), strict=True):
-        matrix, rows, columns = panel
-        ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
-        ax.set_xticks(range(len(columns)), columns)
-        ax.set_yticks(range(len(rows)), rows)
-        ax.grid(visible=False)
-        ax.set(**({"title": title} | axes))
-    show(fig, alt)
-
-
-# --- chapter 17
+# Chapter 17: laws, and work that is divided
 
 
 def scaling_law(N, losses, laws, *, alt, **axes):
