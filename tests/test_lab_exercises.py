@@ -95,7 +95,7 @@ def test_a_learner_tries_fails_and_succeeds_with_the_keyboard(desk):
     assert "expected" in said and "got" in said and "✗" in said
     assert "Traceback" not in said
     rows = failed.locator("tr th[scope=row]").all_inner_texts()
-    assert rows == ["given", "expected", "got"]
+    assert rows == ["given", "expected", "got", "differs"]
 
     desk.write("return [self.ids[c] for c in text]")
     passed = desk.panel("passed")
