@@ -6,7 +6,8 @@ Each candidate changes one thing of the base and trains for equal seconds of
 processor time on one thread, two at a time; its rate falls to zero in a line.
 Regularization matters only where text repeats, so it is tried on a twelfth of
 the text with a smaller model, which then sees its text several times.
-Writes notebooks/results/presidents.json.
+Writes notebooks/results/presidents.json; --only tiny measures only candidates
+with that word in their name, and keeps the others' numbers.
 """
 
 import json
@@ -35,6 +36,7 @@ BASE = dict(
 )  # fmt: skip
 RATE = dict(lr=6e-3)
 SMALL = dict(n_layer=4, n_embd=128)
+TINY = dict(n_layer=3, n_embd=96)
 CANDIDATES = [  # name, changes of the model, of the recipe, share of the text
     ("base", {}, RATE, 1),
     ("rate 0.012", {}, dict(lr=12e-3), 1),
@@ -50,6 +52,12 @@ CANDIDATES = [  # name, changes of the model, of the recipe, share of the text
     ("small, dropout 0.2", SMALL | dict(dropout=0.2), RATE, 12),
     ("small, weight decay 0.5", SMALL, RATE | dict(weight_decay=0.5), 12),
     ("small, weight decay 1", SMALL, RATE | dict(weight_decay=1.0), 12),
+    ("tiny, decay 0.5", TINY, RATE | dict(weight_decay=0.5), 8),
+    ("tiny, decay 1.5", TINY, RATE | dict(weight_decay=1.5), 8),
+    ("tiny, decay 0.5, dropout 0.1", TINY | dict(dropout=0.1),
+     RATE | dict(weight_decay=0.5), 8),
+    ("tiny, decay 1.5, dropout 0.1", TINY | dict(dropout=0.1),
+     RATE | dict(weight_decay=1.5), 8),
 ]  # fmt: skip
 
 
@@ -61,6 +69,8 @@ class Search:
     """Processor time of each candidate."""
     seed: int = 0
     """Of initial weights and batches."""
+    only: str = ""
+    """Measure the candidates whose name has this in it."""
     out: Path = OUT
     """The record."""
 
@@ -115,13 +125,19 @@ def trial(folder: Path, model, recipe, share: int, seconds: float, seed: int):
 
 def main(options: Search) -> None:
     """All candidates, two at a time; the record grows as they finish."""
-    about = {"torch": torch.__version__, "seconds": options.seconds}
-    results = {"about": about | {"seed": options.seed}, "base": BASE}
-    results["candidates"] = []
+    about = {"torch": torch.__version__, "seed": options.seed}
+    results = {"about": about, "base": BASE, "candidates": []}
+    chosen = [c for c in CANDIDATES if options.only in c[0]]
+    if options.only:
+        results = json.loads(options.out.read_text())
+        names = [name for name, *_ in chosen]
+        results["candidates"] = [
+            line for line in results["candidates"] if line["name"] not in names
+        ]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for size in sorted(
-            {(BASE | model)["vocab_size"] for _, model, _, _ in CANDIDATES}
+            {(BASE | model)["vocab_size"] for _, model, _, _ in chosen}
         ):
             prepare(folder, size)
         with ProcessPoolExecutor(2, get_context("spawn")) as pool:
@@ -130,12 +146,13 @@ def main(options: Search) -> None:
                     trial, folder, model, dict(recipe), share,
                     options.seconds, options.seed,
                 )
-                for _, model, recipe, share in CANDIDATES
+                for _, model, recipe, share in chosen
             ]  # fmt: skip
-            for candidate, future in zip(CANDIDATES, futures):
+            for candidate, future in zip(chosen, futures):
                 name, model, recipe, share = candidate
                 line = {"name": name, "model": model, "recipe": recipe}
-                line |= {"share": share} | future.result()
+                line |= {"share": share, "seconds": options.seconds}
+                line |= future.result()
                 results["candidates"].append(line)
                 options.out.write_text(json.dumps(results, indent=1) + "\n")
                 print(f"{line['val_bits_per_char']:.4f}  {name}", flush=True)
