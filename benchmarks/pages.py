@@ -113,7 +113,7 @@ def measure_all(options):
 
     files = sorted(options.site.rglob("*.html"))
     names = [f.relative_to(options.site).as_posix() for f in files]
-    names = [name for name in names if name != "index.html"]  # only leads on
+    names.remove("404.html")  # it does not know where it is shown
     if not names:
         raise SystemExit("needs the book: jupyter-book build .")
     address, pages = serve(options.site), {}

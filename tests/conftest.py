@@ -49,10 +49,11 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def build_book(out, address=""):
+def build_book(out, address="", site=""):
     """Build the book into `out`; a warning of the build is an error.
 
-    `address` is the repository's. Returns the folder and what was said.
+    `address` is the repository's, `site` the book's own. Returns the folder
+    and what was said.
     """
     flags = ["--path-output", str(out), "-W", "-n", "--keep-going"]
     done = subprocess.run(
@@ -61,7 +62,7 @@ def build_book(out, address=""):
         capture_output=True,
         text=True,
         timeout=600,
-        env=os.environ | {"BOOK_REPOSITORY": address},
+        env=os.environ | {"BOOK_REPOSITORY": address, "BOOK_ADDRESS": site},
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-4000:]

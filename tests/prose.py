@@ -12,7 +12,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "book").glob("*.md")),
     ROOT / "minigpt" / "assets" / "README.md",
 ]

@@ -10,7 +10,11 @@ from pybtex.database import parse_file
 ROOT = Path(__file__).parents[1]
 BIB = parse_file(ROOT / "book" / "references.bib", bib_format="bibtex").entries
 LINK = re.compile(r"\[([^`\]]*)\]\((?:\.\./book/)?bibliography\.md#([\w-]+)\)")
-PAGES = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("book/*.md")]
+PAGES = [
+    *ROOT.glob("notebooks/*.ipynb"),
+    *ROOT.glob("book/*.md"),
+    ROOT / "index.md",
+]
 
 
 def text_of(path):

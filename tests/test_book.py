@@ -78,13 +78,6 @@ def test_page_from_disk_is_clean(page, book, visit):
     assert_clean(visit(book.as_uri(), f"{page}.html", color_scheme="dark"))
 
 
-def test_front_door_leads_to_the_first_page(book, site, visit):
-    seen = visit(site, "index.html")
-    seen.page.wait_for_url(f"**/{PAGES[0]}.html")
-    assert not seen.errors
-    assert not seen.foreign
-
-
 def test_another_host_is_noticed(site, visit):
     """The checks above can fail: a request and an error are both seen."""
     seen = visit(site, f"{PAGES[0]}.html")
@@ -188,6 +181,10 @@ def test_search_finds_a_page(way, book, site, visit):
     field.press("Enter")
     seen.page.wait_for_url("**/search.html?q=perplexity")
     hit = seen.page.locator("#search-results a[href*='glossary']").first
+    quoted = seen.page.locator("#search-results .context")
+    quoted.first.wait_for()
+    assert any("perplexity" in q.lower() for q in quoted.all_inner_texts())
+    assert not any(".pdf" in q for q in quoted.all_inner_texts())
     hit.click()
     seen.page.wait_for_url("**/glossary.html**")
     assert not seen.errors
@@ -416,7 +413,7 @@ def test_no_icon_is_missing(book):
 
 def test_every_page_of_the_site_is_tested(book):
     found = {p.relative_to(book).as_posix() for p in book.rglob("*.html")}
-    assert found == {"index.html", *(f"{page}.html" for page in PAGES)}
+    assert found == {"404.html", *(f"{page}.html" for page in PAGES)}
 
 
 def pixels(book, page):

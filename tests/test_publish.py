@@ -8,12 +8,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
-from bs4 import BeautifulSoup
 from conftest import ROOT, build_book
-from minigpt_book import foot, policy, size
+from minigpt_book import foot, head, policy, size
+from PIL import Image
 from test_book import CHAPTERS, PAGES, soup
 
 ADDRESS = "https://github.com/someone/build-a-gpt"
+SITE = "https://someone.example/build-a-gpt"
 
 
 # --- the policy -------------------------------------------------------------
@@ -140,9 +141,51 @@ def test_only_an_address_counts_as_one(given, used, monkeypatch):
     assert foot.repository(Config) == "https://example.org/x/y"
 
 
+def meta(html):
+    """{name: content} of the elements for search engines and messengers."""
+    return {
+        m.get("property") or m["name"]: m["content"]
+        for m in html.select("meta[property], meta[name]")
+    }
+
+
+def test_each_page_describes_itself_once(book):
+    said = set()
+    for page in set(PAGES) - {"search"}:
+        html = soup(book, page)
+        assert len(html.select("meta[name=viewport]")) == 1
+        said.add(meta(html)["description"])
+        assert 20 < len(meta(html)["description"]) <= 200
+    assert len(said) == len(PAGES) - 1
+    titles = [soup(book, page).title.text for page in PAGES]
+    assert titles[0] == "Build a GPT from scratch"
+    assert len(set(titles)) == len(titles)
+
+
+def assert_others_learn_about_each_page(book):
+    places = re.findall("<loc>(.*?)</loc>", (book / "sitemap.xml").read_text())
+    assert set(places) == {f"{SITE}/{p}.html" for p in PAGES if p != "search"}
+    for place in places:
+        page = place.removeprefix(f"{SITE}/").removesuffix(".html")
+        html = soup(book, page)
+        assert html.select_one("link[rel=canonical]")["href"] == place
+        told = meta(html)
+        assert told["og:url"] == place
+        assert told["og:description"] == told["description"]
+        assert told["twitter:card"] == "summary_large_image"
+        image = book / told["og:image"].removeprefix(f"{SITE}/")
+        assert Image.open(image).size == head.SIZE
+        assert image.stat().st_size < 300_000
+    lost = soup(book, "404")
+    assert "build-a-gpt/index.html" in str(lost)
+    for element in lost.select("link[href], script[src]"):
+        link = element.get("href") or element["src"]
+        assert link.startswith(("/build-a-gpt/", "data:", SITE))
+
+
 @pytest.mark.slow
 def test_with_an_address_each_page_has_a_way_to_report(tmp_path):
-    book, said = build_book(tmp_path, ADDRESS)
+    book, said = build_book(tmp_path, ADDRESS, SITE)
     assert re.search(r"size of the site: \d+ files, [\d.]+ MB", said)
     for page in PAGES:
         if page == "search":
@@ -153,6 +196,9 @@ def test_with_an_address_each_page_has_a_way_to_report(tmp_path):
         asked = parse_qs(urlsplit(link["href"]).query)
         assert html.h1.find(string=True).strip() in asked["title"][0]
         assert f"Address: {page}.html" in asked["body"][0]
+        (button,) = html.select("a.btn-repository-button")
+        assert button["href"] == ADDRESS
+    assert_others_learn_about_each_page(book)
     how = soup(book, "book/how_to_use").text
     assert how.count(f"git clone {ADDRESS} build-a-gpt") == 2
 
@@ -220,5 +266,6 @@ def test_workflow_publishes_what_it_built_with_the_least_rights():
 def test_workflow_has_no_address_of_its_own(book):
     text = (ROOT / "_config.yml").read_text(encoding="utf-8")
     assert yaml.safe_load(text)["repository"]["url"] == ""
-    html = BeautifulSoup((book / "index.html").read_bytes(), "html.parser")
-    assert html.a["href"] == f"{PAGES[0]}.html"
+    html = soup(book, PAGES[0])
+    assert not html.select("link[rel=canonical], meta[property^='og:']")
+    assert not (book / "sitemap.xml").exists()

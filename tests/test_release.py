@@ -142,7 +142,9 @@ def test_constants_pass_what_is_seen_and_fail_what_is_hidden(capsys):
     release.graded(id, constants, first=True)
     said = capsys.readouterr().out
     assert said.count("tokenizer.merge: passed") == 2
-    with pytest.raises(release.NotRight, match="nothing was merged|does not hold"):
+    with pytest.raises(
+        release.NotRight, match="nothing was merged|does not hold"
+    ):
         release.graded(id, constants, seed=99)
 
 

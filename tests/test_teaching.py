@@ -110,7 +110,9 @@ def half(solved, _):
     """All but the sines, which are worth 4 of 8 points."""
     if "class Sinusoidal" not in solved:
         return whole(solved, _)
-    return filled(solved, ["raise NotImplementedError"] * solved.count("### BEGIN"))
+    return filled(
+        solved, ["raise NotImplementedError"] * solved.count("### BEGIN")
+    )
 
 
 def classroom(tmp_path):

@@ -1,6 +1,7 @@
 """What the book needs beyond Jupyter Book, as one local Sphinx extension.
 
 foot.py       the foot of a page: its notebook, a way to report an error
+head.py       description, address and picture, for search and messengers
 lines.py      where a line of text may end
 mathml.py     LaTeX -> MathML while the book is built (no engine in a page)
 modules.py    the reference of the package, from its docstrings
@@ -10,12 +11,14 @@ picture.py    the picture of the architecture, its parts linked to chapters
 playground.py the course's model running in a page
 policy.py     what a page may load: the Content-Security-Policy
 rungs.py      the recorded ladder as a table with bars
+search.py     what search results quote
 site.py       which scripts and styles a page loads, kept small
 size.py       the size of the built site, and the recorded speed of its pages
 """
 
 from . import (
     foot,
+    head,
     lines,
     mathfont,
     mathml,
@@ -26,6 +29,7 @@ from . import (
     playground,
     policy,
     rungs,
+    search,
     site,
     size,
 )
@@ -35,6 +39,7 @@ def setup(app):
     """Register every part with Sphinx."""
     for part in (
         foot,
+        head,
         lines,
         mathfont,
         mathml,
@@ -45,6 +50,7 @@ def setup(app):
         playground,
         policy,
         rungs,
+        search,
         site,
         size,
     ):

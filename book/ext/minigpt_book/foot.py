@@ -1,8 +1,8 @@
-"""What stands at the foot of a page: its notebook, and a way to report.
+"""A page's notebook, a way to report an error, a link to the repository.
 
-The link to report an error appears only when the book knows the address of
-its repository: `repository: url` in _config.yml, or BOOK_REPOSITORY in the
-environment, which the publishing workflow sets.
+Both links appear only when the book knows the address of its repository:
+`repository: url` in _config.yml, or BOOK_REPOSITORY in the environment, which
+the publishing workflow sets.
 """
 
 import os
@@ -63,6 +63,11 @@ def on_page(app, pagename, templatename, context, doctree):
     if address:
         title = app.env.titles[pagename].astext()
         context["mg_report"] = report(address, title, pagename, source)
+        context["header_buttons"].append({
+            "type": "link", "url": address, "label": "repository-button",
+            "text": "Repository", "tooltip": "The code of this course",
+            "icon": "fas fa-code-branch",
+        })  # fmt: skip
 
 
 class Clone(Directive):
@@ -90,4 +95,5 @@ def setup(app):
     app.add_config_value("book_repository", "", "env", [str])
     app.connect("config-inited", on_config)
     app.add_directive("clone", Clone)
-    app.connect("html-page-context", on_page)
+    # after the theme, which begins the list of buttons
+    app.connect("html-page-context", on_page, priority=900)

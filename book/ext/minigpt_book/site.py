@@ -10,12 +10,6 @@ import shutil
 from pathlib import Path
 
 THEME = Path(__file__).parents[2] / "theme"
-START = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<link rel="icon" href="_static/favicon.svg">
-<meta http-equiv="refresh" content="0; url={uri}"></head>
-<body><a href="{uri}">{title}</a></body></html>
-"""
 BIBLIOGRAPHY = "book/bibliography"
 
 # Parts of the theme that pages never use: an icon font with 2,000 icons (the
@@ -63,9 +57,6 @@ def on_finished(app, error):
     """Drop from the built site what no page uses."""
     if error or app.builder.format != "html":
         return
-    uri = app.builder.get_target_uri(app.config.root_doc)
-    start = START.format(uri=uri, title=app.config.html_title)
-    (Path(app.outdir) / "index.html").write_text(start, encoding="utf-8")
     static = Path(app.outdir) / "_static"
     for name in UNUSED:
         path = static / name
