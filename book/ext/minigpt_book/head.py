@@ -26,6 +26,8 @@ THEME = Path(__file__).parents[2] / "theme"
 CARDS = "_static/cards"
 SIZE = (1200, 630)  # pixels, what messengers show without cutting
 LENGTH = 200  # of a description, in characters
+LOST = "There is no such page"
+WAY = "<p>The chapters are on the left, and the search finds words.</p>"
 VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>\s*')
 
 
@@ -38,6 +40,7 @@ def on_config(app, config):
         address = ""
     config.html_baseurl = f"{address.rstrip('/')}/" if address else ""
     config.notfound_urls_prefix = urlsplit(config.html_baseurl).path or "/"
+    config.notfound_context = {"title": LOST, "body": f"<h1>{LOST}</h1>{WAY}"}
 
 
 def description(doctree):
@@ -72,7 +75,7 @@ def on_page(app, pagename, templatename, context, doctree):
             "og:image": urljoin(address, card_name(pagename)),
             "og:image:width": str(SIZE[0]),
             "og:image:height": str(SIZE[1]),
-            "og:image:alt": f"{title}: {said}",
+            "og:image:alt": said,
             "twitter:card": "summary_large_image",
         }
     for name, text in found.items():
@@ -83,15 +86,20 @@ def on_page(app, pagename, templatename, context, doctree):
 
 
 def figure(source):
-    """The first figure of a notebook; the README's picture for a page."""
+    """The richest wide figure of a notebook, or else the README's picture."""
+    found = [(THEME / "writing.png").read_bytes()]
     if source.suffix == ".ipynb":
-        nb = nbformat.read(source, as_version=4)
-        for cell in nb.cells:
-            for output in cell.get("outputs", ()):
-                png = output.get("data", {}).get("image/png")
-                if png:
-                    return Image.open(io.BytesIO(b64decode(png)))
-    return Image.open(THEME / "writing.png")
+        cells = nbformat.read(source, as_version=4).cells
+        outputs = [o for cell in cells for o in cell.get("outputs", ())]
+        pngs = [o.get("data", {}).get("image/png") for o in outputs]
+        wide = [png for png in map(b64decode, filter(None, pngs)) if fits(png)]
+        found = wide or found
+    return Image.open(io.BytesIO(max(found, key=len)))
+
+
+def fits(png):
+    width, height = Image.open(io.BytesIO(png)).size
+    return width > 1.4 * height
 
 
 def card(site, title, said, picture):
@@ -109,6 +117,7 @@ def card(site, title, said, picture):
 
     draw.rectangle((0, 0, 16, SIZE[1]), fill="#0072b2")
     y = write(title, 44, 54, "#1f2328", 34, "DejaVuSans-Bold.ttf")
+    said = textwrap.shorten(said, 2 * 72, placeholder=" …")
     y = write(said, y + 14, 26, "#57606a", 78) + 20
     picture = picture.convert("RGBA")
     room = (SIZE[0] - 120, SIZE[1] - y - 70)

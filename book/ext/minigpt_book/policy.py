@@ -110,6 +110,9 @@ def on_finished(app, error):
     used = set()
     for path in out.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
+        if path.name == "404.html":  # shown at any address
+            root = html.escape(app.config.notfound_urls_prefix)
+            page = page.replace('content_root="./"', f'content_root="{root}"')
         clean, files = without_inline(page)
         for name, text in files.items():
             (out / "_static" / name).write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 
 FILE = "_static/mg-texts.js"
-NOT_TEXT = ".headerlink, script, style, math, .mg-widget, .mg-foot"
+NOT_TEXT = ".headerlink, script, style, math, .highlight, .mg-widget, .mg-foot"
 
 
 def text_of(path):
