@@ -5,7 +5,9 @@
 {
   const root = document.documentElement.dataset.content_root;
   window.fetch = async (url) => ({
-    text: async () => window.mgTexts[url.slice(root.length)] ?? "",
+    async text() {
+      Search.htmlToText = (text) => text;
+      return window.mgTexts[url.slice(root.length)] ?? "";
+    },
   });
-  Search.htmlToText = (text) => text;
 }
