@@ -294,11 +294,17 @@ def test_use_reference_leaves_the_learners_other_lines(session):
         (torch.zeros(2), torch.zeros(2).long(), "dtype is torch.float32"),
         (torch.zeros(2, device="meta"), torch.zeros(2), "is on meta"),
         (np.zeros(2), np.zeros(2, int), "dtype is float64"),
+        ({"n": 1.0}, {"n": 1}, "type is float, expected int"),
+        ([None, 2], [1, 2], "`return` missing"),
     ],
 )
 def test_differences_of_kind_are_named(got, expected, said):
     assert said in unlike_kind(got, expected)
     assert not alike(got, expected)
+
+
+def test_none_is_a_value_where_it_is_expected():
+    assert unlike_kind([1, None], [None, 1]) == ""
 
 
 def test_values_are_compared_with_a_tolerance_and_nan_equals_nan():

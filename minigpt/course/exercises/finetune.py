@@ -6,9 +6,8 @@ MIX = """
 new, old = torch.zeros(50).long(), torch.ones(60).long()
 batch = mixture(new, old, share=share, block_size=3, batch_size=B)
 """
-MIXED = MIX + """
-x, y = batch(torch.Generator().manual_seed(1))
-x[:, 0].tolist()"""
+DRAWN = "x, y = batch(torch.Generator().manual_seed(1))\nx[:, 0].tolist()"
+MIXED = MIX + DRAWN
 PARTS = """
 C = number(2, 40)
 model = nn.ModuleDict({

@@ -17,9 +17,14 @@ tensors = {
     "lm_head.weight": torch.randn(7, C)}
 """
 SHAPES = """
-V, T, L = number(20, 29), number(10, 19), number(13, 15)
-tensors = to_gpt2(GPT(GPTConfig(V, T, L, n_head=3, n_embd=6)))
-shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+V, T, C, L = number(20, 29), number(10, 19), 6, number(13, 15)
+inside = {"ln_1": (C,), "attn.c_attn": (C, 3 * C), "attn.c_proj": (C, C),
+          "ln_2": (C,), "mlp.c_fc": (C, 4 * C), "mlp.c_proj": (4 * C, C)}
+shapes = {"wte.weight": (V, C), "wpe.weight": (T, C), "ln_f.bias": (C,)}
+for i in range(L):
+    for part, shape in inside.items():
+        shapes[f"h.{i}.{part}.weight"] = shape
+        shapes[f"h.{i}.{part}.bias"] = shape[-1:]
 """
 CONV = 'is_conv1d = ".c_" in name and tensor.dim() == 2\n'
 MASK = r're.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name)'
