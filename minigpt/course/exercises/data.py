@@ -200,7 +200,7 @@ EXERCISES = [
             (Edit(XY, "ids = torch.as_tensor(ids).long()\n" + XY),
              "all of ids became int64, which may not fit into memory: make "
              "int64 of x and y alone"),
-            (Edit(XY, "ids = torch.tensor(ids)\n" + XY),
+            (Edit(XY, "ids = np.array(ids)\n" + XY),
              "all of ids was copied, which may not fit into memory: take x and "
              "y from it as it is"),
             (Edit(RETURN, "return torch.as_tensor(x).long()"),
