@@ -25,15 +25,16 @@ def full_disk(path):
 
 
 @contextmanager
-def atomic_write(path):
+def atomic_write(path, mark=""):
     """A binary file to write to; it replaces `path` only when all went well.
 
     The content goes into a temporary file beside `path`, reaches the disk,
-    and is then renamed, so a crash leaves the old file as it was.
+    and is then renamed, so a crash leaves the old file as it was. A `mark`
+    in its name keeps apart processes that write the same file at once.
     Raises FullDiskError, naming the file, where there is no room for it.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}{mark}.part")
     try:
         with full_disk(path):
             with open(part, "wb") as file:

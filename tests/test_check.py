@@ -79,8 +79,8 @@ STUBBORN = """for _ in range(3):
         ("1 / 0", "pass", "failed", "ZeroDivisionError, raised by `1 / 0`"),
         ("import sys; sys.exit(3)", "pass", "failed", "SystemExit"),
         ("pass", "pass", "failed", "returns None"),
-        ("import torch", "return torch.zeros(2)", "failed", "gives a Tensor"),
-        ("class Odd: pass", "return Odd()", "failed", "gives a Odd"),
+        ("import torch", "return torch.zeros(2)", "failed", "type is Tensor"),
+        ("class Odd: pass", "return Odd()", "failed", "type is Odd"),
         ("other(1)", "pass", "failed", "NameError, raised by `other(1)`"),
     ],
 )  # fmt: skip
@@ -289,16 +289,22 @@ def test_use_reference_leaves_the_learners_other_lines(session):
     "got, expected, said",
     [
         (None, [1], "`return` missing"),
-        ((1,), [1], "gives a tuple, expected a list"),
+        ((1,), [1], "type is tuple, expected list"),
         (torch.zeros(2), torch.zeros(3), "shape is (2,), expected (3,)"),
         (torch.zeros(2), torch.zeros(2).long(), "dtype is torch.float32"),
         (torch.zeros(2, device="meta"), torch.zeros(2), "is on meta"),
         (np.zeros(2), np.zeros(2, int), "dtype is float64"),
+        ({"n": 1.0}, {"n": 1}, "type is float, expected int"),
+        ([None, 2], [1, 2], "`return` missing"),
     ],
 )
 def test_differences_of_kind_are_named(got, expected, said):
     assert said in unlike_kind(got, expected)
     assert not alike(got, expected)
+
+
+def test_none_is_a_value_where_it_is_expected():
+    assert unlike_kind([1, None], [None, 1]) == ""
 
 
 def test_values_are_compared_with_a_tolerance_and_nan_equals_nan():

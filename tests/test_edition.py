@@ -707,6 +707,24 @@ def test_a_file_that_another_program_reads_is_waited_for(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"], "nothing is left"
 
 
+def test_two_notebooks_write_one_file_at_once(tmp_path, monkeypatch):
+    path, replace = tmp_path / "a.txt", os.replace
+    code = f"""
+from pathlib import Path
+from minigpt.course.notebooks import replace_text
+replace_text(Path({str(path)!r}), "theirs")"""
+
+    def meanwhile(old, new):
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+        assert path.read_text() == "theirs"
+        return replace(old, new)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    notebooks.replace_text(path, "mine")
+    assert path.read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"], "nothing is left"
+
+
 def test_a_check_answers_where_nothing_can_be_noted(mine, monkeypatch, capsys):
     def full(folder, progress):
         raise OSError("no space left")

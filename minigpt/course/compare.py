@@ -48,7 +48,7 @@ def unlike_kind(got, expected) -> str:
         kinds = {type(got).__name__, type(expected).__name__}
         if kinds != {"ndarray", "memmap"}:
             return (
-                f"it gives a {type(got).__name__}, expected a "
+                f"the type is {type(got).__name__}, expected "
                 f"{type(expected).__name__}"
             )
     if torch.is_tensor(got) or isinstance(got, np.ndarray):
@@ -59,7 +59,11 @@ def unlike_kind(got, expected) -> str:
             )
         if got.dtype != expected.dtype:
             return f"the dtype is {got.dtype}, expected {expected.dtype}"
+    if isinstance(got, dict) and got.keys() == expected.keys():
+        got, expected = list(got.values()), [expected[k] for k in got]
     if isinstance(got, (list, tuple)) and len(got) == len(expected):
+        if any(x is None for x in expected):  # here None is a value
+            return ""
         parts = map(unlike_kind, got, expected)
         return next((kind for kind in parts if kind), "")
     if torch.is_tensor(got) and got.device != expected.device:

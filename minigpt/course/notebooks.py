@@ -1,6 +1,7 @@
 """Find, read and write the chapter notebooks."""
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ def write(nb: nbformat.NotebookNode, path: Path) -> None:
 def replace_text(path: Path, text: str) -> None:
     """Put `text` in the place of `path`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
+    with atomic_write(path, f".{os.getpid()}") as file:
         file.write(text.encode("utf-8"))
 
 

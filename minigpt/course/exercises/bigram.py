@@ -385,6 +385,9 @@ EXERCISES = [
              "last len(seen)"),
             (Edit("p[-len(seen) :]", "p[: len(seen)]"),
              "the first ids have no full context: keep the last len(seen)"),
+            (Edit("p[-len(seen) :]", "p[1:]"),
+             "order 1 needs no context, so there p stays as long as it is: "
+             "keep the last len(seen)"),
             (Edit("np.where(kinds > 0, mixed, p)", "mixed"),
              "after an unseen context, p must stay what the shorter order "
              "said: np.where(kinds > 0, mixed, p)"),
@@ -397,6 +400,10 @@ EXERCISES = [
              "only the highest order was used: begin with order 1"),
             (Edit("return np.log(p)", "return p"),
              "these are probabilities: return their logarithms"),
+            (Edit("return np.log(p)", "return -np.log(p)"),
+             "the sign is turned: log probabilities are negative"),
+            (Edit("np.log(p)", "np.log2(p)"),
+             "these are bits: np.log is the natural logarithm"),
         ),
         core=True,
     ),

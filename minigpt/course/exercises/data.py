@@ -8,6 +8,7 @@ from minigpt.course.exercises import Case, Edit, Exercise, Question
 
 Doc = namedtuple("Doc", "author year number")
 RUN = "get_batch(ids, block_size=4, batch_size={}, generator=torch.Generator())"
+HUGE = "np.broadcast_to(np.uint16(7), 10**16)"  # takes no memory
 DRAW = "torch.randint(n_starts, (batch_size, 1), generator=generator)"
 SPAN = "torch.arange(block_size)"
 XY = "x, y = ids[at], ids[at + 1]"
@@ -123,6 +124,8 @@ EXERCISES = [
             Case("an array of two-byte ids, as in a file, gives int64 too",
                  "ids = np.array([9, 50_256, 7, 40_000, 3], dtype=np.uint16)\n"
                  + RUN.format(3)),
+            Case("a file of any size works: only its windows are read",
+                 RUN.format(3).replace("ids", HUGE)),
         ),
         hints=(
             "First all places (B, T) at once: each row counts on from its "
@@ -194,6 +197,12 @@ EXERCISES = [
              "the ids are still two bytes each: .long() makes int64 of them"),
             (Edit(RETURN, "return x.long(), y.long()"),
              "an array has no .long(): torch.as_tensor makes it a tensor"),
+            (Edit(XY, "ids = torch.as_tensor(ids).long()\n" + XY),
+             "all of ids became int64, which may not fit into memory: make "
+             "int64 of x and y alone"),
+            (Edit(XY, "ids = np.array(ids)\n" + XY),
+             "all of ids was copied, which may not fit into memory: take x and "
+             "y from it as it is"),
             (Edit(RETURN, "return torch.as_tensor(x).long()"),
              "two things are asked for: x, y"),
         ),

@@ -2,11 +2,12 @@
 
 from minigpt.course.exercises import Case, Edit, Exercise, Question
 
-MIXED = """
+MIX = """
 new, old = torch.zeros(50).long(), torch.ones(60).long()
 batch = mixture(new, old, share=share, block_size=3, batch_size=B)
-x, y = batch(torch.Generator().manual_seed(1))
-x[:, 0].tolist()"""
+"""
+DRAWN = "x, y = batch(torch.Generator().manual_seed(1))\nx[:, 0].tolist()"
+MIXED = MIX + DRAWN
 PARTS = """
 C = number(2, 40)
 model = nn.ModuleDict({
@@ -40,12 +41,16 @@ EXERCISES = [
                 batch(torch.Generator().manual_seed(1))"""),
             Case("so it is for other shares and sizes",
                  "share, B = number(1, 2) / 3, number(4, 9)" + MIXED),
+            Case("a batch is never short of a window", "share, B = 0.5, 5"
+                 + MIX + "len(batch(torch.Generator())[0])"),
         ),
         hints=(
             "The share of all windows, rounded, is old; the rest is new.",
             "n_old = round(share * batch_size); counts has the new first."),
         right=("n_new = batch_size - round(share * batch_size)\n"
-               "counts = (n_new, batch_size - n_new)",),
+               "counts = (n_new, batch_size - n_new)",
+               "n_new = round((1 - share) * batch_size)\n"
+               "counts = [n_new, batch_size - n_new]"),
         wrong=(
             (Edit("[batch_size - n_old, n_old]", "[n_old, batch_size - n_old]"),
              "new and old are exchanged: first the number of new windows"),
@@ -56,6 +61,10 @@ EXERCISES = [
              "half of the windows are old, whatever the share"),
             ("counts = [(1 - share) * batch_size, share * batch_size]",
              "the counts must be whole: round share · batch_size"),
+            ("counts = [round((1 - share) * batch_size),\n"
+             "          round(share * batch_size)]",
+             "both were rounded, and together they may miss batch_size: what "
+             "is not old is new"),
             (Edit("batch_size - n_old,", "n_old - batch_size,"),
              "a count is below 0: what is not old is new, batch_size - n_old"),
             (Edit("counts =", "sizes ="), "the blank must make `counts`"),
@@ -92,6 +101,16 @@ EXERCISES = [
             (FOUND.format("name in n"),
              "the name is found in the middle of others: it must be at the "
              "beginning"),
+            (FOUND.format('f"{name}." in f"{n}."'),
+             "other.blocks.1 is frozen with blocks.1: a name is a beginning"),
+            ("found = [every[name]]",
+             "a part has no entry in `every`: compare the name with each"),
+            (FOUND.format('f"{n}.".startswith(f"{name}.")')
+             .replace("every", "dict(model.named_parameters())"),
+             "this list has a tied weight under one name, `every` under both"),
+            (FOUND.format('f"{n}.".startswith(f"{name}.")')
+             .replace("[", "(", 1).replace("]", ")"),
+             "a generator never counts as empty: `found` must be a list"),
             (FOUND.format('n.startswith(f"{name}.")'),
              "the full name of a parameter is a name too: norm.weight means "
              "itself"),
@@ -120,7 +139,7 @@ EXERCISES = [
             Case("A begins with a standard deviation of 1 / √400 = 0.05, B "
                  "with zeros", """
                 layer = LoRA(nn.Linear(400, 8), rank=16)
-                layer.A.std().item(), layer.B.abs().sum().item()""", atol=0.005),
+                layer.A.std().item(), layer.B.abs().sum().item()""", atol=0.002),
             Case("so at the start it gives what the linear layer gives", """
                 x, linear = torch.randn(3, 6), fill(nn.Linear(6, 4))
                 LoRA(linear, rank=2)(x)""", gradients=False),
@@ -236,7 +255,7 @@ EXERCISES = [
             Case("texts of one class are added up", """
                 counts = torch.randint(0, 4, (9, 5)).float()
                 labels = torch.tensor([0, 1, 2, 2, 1, 0, 1, 2, 2])
-                naive_bayes(counts, labels, 3, k=number(1, 4) / 4)"""),
+                naive_bayes(counts, labels, 3, k=number(3, 9) / 4)"""),
             Case("in a class without a text all words are alike", """
                 counts = torch.randint(0, 4, (4, 3)).float()
                 labels = torch.tensor([3, 1, 3, 0])
@@ -262,6 +281,21 @@ EXERCISES = [
              "k was added to the shares, not to the counts"),
             (Edit("sum(1, keepdim=True)", "sum(0)"),
              "the shares of a word sum to 1: those of a class should"),
+            (Edit("sum(1, keepdim=True)", "sum()"),
+             "divided by the words of all classes: each by its own sum"),
+            (Edit(", keepdim=True", ""),
+             "there must be a column of sums, (K, 1): keepdim=True"),
+            (f"{TOTALS}\nshares = (totals + k) / totals.sum(1, keepdim=True)\n"
+             "weight = shares.log().T",
+             "k is missing below: with it, the sum of a class grows too"),
+            (f"{TOTALS} + k\nweight = totals.log_softmax(1).T",
+             "softmax takes the shares of the exponentials: divide the totals "
+             "by their sum"),
+            ("totals = torch.zeros(n_classes, counts.size(1)) + k\n"
+             "totals[labels] += counts\n"
+             f"weight = {SHARES}.log().T",
+             "+= writes a row once, and the other texts of its class are lost: "
+             "index_add adds them all"),
             (f"{TOTALS} + k\nweight = totals.log().T",
              "these are the logarithms of counts: divide by their sum"),
             (Edit(".log().T", ".log()"),
@@ -312,6 +346,20 @@ EXERCISES = [
             (Edit(TARGETS, "[-100] * len(prompt) + [*answer[1:], end]"),
              "the answer's first token is missing: the last token of the "
              "prompt predicts it"),
+            (Edit("[*answer, end]", "answer"),
+             "a target is missing: the answer's last token predicts `end`"),
+            (Edit("[*prompt, *answer]", "[*prompt, *answer, end]"),
+             "`end` is a target and no input: a row is prompt and answer"),
+            (Edit("pad(rows, end)[0], pad(targets, -100)[0]",
+                  "torch.tensor(rows), torch.tensor(targets)"),
+             "the rows differ in length: pad makes one tensor of them"),
+            (Edit("pad(rows, end)[0], pad(targets, -100)[0]",
+                  "pad(rows, -100)[0], pad(targets, end)[0]"),
+             "they are filled up the wrong way round: x with `end`, targets "
+             "with -100"),
+            (Edit(")[0], pad(targets, -100)", ", left=True)[0], "
+                  "pad(targets, -100, left=True)"),
+             "the padding is on the left: fill up on the right"),
             (Edit("[*answer, end]", "[*answer, -100]"),
              "the end is missing: the model must learn to stop"),
             (Edit(TARGETS, "[-100] * len(prompt) + [*answer]"),

@@ -239,6 +239,13 @@ EXERCISES = [
              "sinusoidal positions need larger tokens: times √C"),
             (Edit('if self.config.position == "sinusoidal":\n    ', ""),
              "the tokens are multiplied by √C for sinusoidal positions only"),
+            (Edit("if self.position is not None:\n    where",
+                  "if True:\n    where"),
+             "self.position is None in a model without positions: ask before "
+             "you call it"),
+            (Edit("self.position is not None", 'self.config.position == "learned"'),
+             "sinusoids are positions too: only where self.position is None is "
+             "there nothing to add"),
             (Edit("return self.dropout(x)", "return x"),
              "embed ends with dropout: self.dropout(x)"),
             (Edit("self.embed(idx, mask, start)", "self.embed(idx)"),
@@ -249,6 +256,11 @@ EXERCISES = [
              "the cached tokens can be seen too, start + T in all"),
             (Edit("cache or [None] * len(self.blocks)", "cache"),
              "there may be no cache: then each block gets None"),
+            (Edit("for block, kept in zip(self.blocks, caches, strict=True):\n",
+                  "for i, block in enumerate(self.blocks):\n"
+                  "    kept = cache[i]\n"),
+             "there may be no cache, and None has no entries: then each block "
+             "gets None"),
             (Edit(f"x = {CALL}\n{NORM}", f"x = {CALL}\nreturn x"),
              "the last norm is missing"),
             (Edit(NORM, "x = self.norm(x)\nreturn self.norm(x)"),

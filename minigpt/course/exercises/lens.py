@@ -39,7 +39,7 @@ EXERCISES = [
         "lens.induction", "induction", core=True,
         cases=(
             Case("a row names what followed its token before",
-                 "ids = torch.tensor([4, 2, 4])\ninduction(ids)"),
+                 "ids = torch.tensor([4, 2, 4, 2])\ninduction(ids)"),
             Case("so it is for other texts", """
                 a, b, c, d = torch.randperm(9)[:4].tolist()
                 ids = torch.tensor([a, b, c, a, b, d, a])
@@ -64,6 +64,12 @@ EXERCISES = [
              "this is what came before the copies: move right, not left"),
             ("return F.pad(duplicate_token(ids), (0, 0, 1, -1))",
              "rows were moved, not columns: the row is the token that looks"),
+            ("return duplicate_token(ids).roll(-1, -1)",
+             "the columns were moved to the left: what followed is one further"),
+            ("where = duplicate_token(ids)\n"
+             "where[..., 1:] = where[..., :-1].clone()\nreturn where",
+             "column 0 is left as it was: nothing is before it, so no token "
+             "looks there"),
             ("return F.pad(duplicate_token(ids), (1, 0))",
              "a column was added and none dropped: there are T of them"),
             (PAST + "return F.pad(same.tril(), (1, -1))",
@@ -78,8 +84,7 @@ EXERCISES = [
             Case("the mean over the rows that have a place to look", """
                 weights = torch.tensor([[1, 0, 0], [0.5, 0.5, 0],
                                         [0.25, 0.25, 0.5]])
-                where = weights == 0.25
-                where[1, 0] = True
+                where = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 1]]).bool()
                 pattern_score(weights, where)"""),
             Case("so it is for any head, one number each", """
                 weights = torch.randn(3, 5, 5).softmax(-1)
@@ -118,6 +123,14 @@ EXERCISES = [
              "this picks the same rows for every text: multiply by them"),
             (SUM + "return landed.sum() / rows.sum()",
              "all heads are in one number: one for each"),
+            ("return (weights * where).mean((-2, -1))",
+             "divided by all places of the table: by the rows that count"),
+            ("return weights[where].sum(-1) / rows.sum(-1)",
+             "weights[where] forgets which head a number is from: multiply by "
+             "where"),
+            (SUM + "return landed[rows].mean(-1)",
+             "landed[rows] forgets which head a number is from: sum over its "
+             "rows"),
             (Edit("where).sum(-1)", "where).sum(-2)"),
              "summed over columns: what one token looks at is a row, dim=-1"),
             (Edit("rows.sum(-1)", "rows.sum(-1).clamp(min=1)"),
@@ -175,6 +188,11 @@ proj.register_forward_pre_hook(lambda proj, args: seen.append(args[0]))
 """ + OFF.format("[(1, 1)]")),
             Case("afterward the model is as before", MODEL
                  + OFF.format("[(0, 0), (1, 1)]") + "\nmodel(idx)"),
+            Case("also where an error ended the block", MODEL + """
+import contextlib
+with contextlib.suppress(ValueError):
+    inside(ablated(model, [(1, 1)]), lambda m: m(idx + 11))
+model(idx)"""),
         ),
         hints=("An inner function can make and register the hook for one "
                "(layer, head); call it for each pair. Head 0 has the first D "
@@ -202,6 +220,21 @@ proj.register_forward_pre_hook(lambda proj, args: seen.append(args[0]))
              "one channel only: D of them"),
             (Edit("..., head * D : (head + 1) * D", "..."),
              "every head of the block is off"),
+            (Edit("..., head", "head"),
+             "texts of the batch were cut, not channels: x[..., a:b]"),
+            (Edit(" // model.config.n_head", ""),
+             "a head has D channels: n_embd // n_head"),
+            (Edit("args[0]", "args"), "args is a tuple: x is args[0]"),
+            (Edit("0.0 if means is None else means[layer, head]",
+                  "means[layer, head] if means else 0.0"),
+             "`if means` asks for one truth value: means is None"),
+            (Edit("[silence(*place) for place in heads]", "heads"),
+             "hooked takes what register_forward_pre_hook returns, not the "
+             "heads"),
+            (Edit(WITH, "handles = [silence(*place) for place in heads]\n"
+                  "yield model\nfor handle in handles:\n    handle.remove()"),
+             "an error in the block ends the function at the yield: hooked "
+             "removes the hooks then, too"),
             (Edit("..., head", ":, head"),
              "tokens were cut, not channels: the last dimension"),
             (Edit("head * D : (head + 1) * D", "head :: model.config.n_head"),

@@ -34,7 +34,8 @@ EXERCISES = [
         "modern.rmsnorm", "rms_normalize",
         cases=(
             Case("the root mean square of 3 and 4 is 3.54",
-                 "rms_normalize(torch.tensor([[3.0, 4.0]]))"),
+                 "x = torch.tensor([[3.0, 4], [-5, 12], [8, -15]])\n"
+                 "rms_normalize(x)"),
             Case("each token has its own, with eps under the root",
                  "x = torch.randn(2, 3, 4) + 1\nrms_normalize(x, eps=0.5)"),
             Case("eps matters for small numbers, and none become nan",
@@ -103,6 +104,8 @@ EXERCISES = [
              "base is None where none is given: base or block_size"),
             (Edit("head_dim, 2, ", "head_dim // 2, "),
              "the 2 is missing: pair i turns by base^(-2i/D) per position"),
+            (Edit("-i / head_dim", "-2 * i / head_dim"),
+             "the exponent is twice as large: pair i has -2i / D"),
             (Edit("head_dim, 2, ", "head_dim, "),
              "an angle for each channel: two channels are a pair"),
             (Edit("-i", "i"),
@@ -156,6 +159,18 @@ EXERCISES = [
              "that turns the other way: a · cos − b · sin comes first"),
             (Edit("a * cos - b", "a * cos + b"),
              "both signs are plus: that stretches and does not turn"),
+            (Edit("a * sin + b * cos", "b * cos - a * sin"),
+             "both signs are minus: the second sum is a · sin + b · cos"),
+            (Edit("2, dim=-1", "2"),
+             "the batch was cut in two, not the channels: dim=-1"),
+            (Edit("chunk", "split"),
+             "split takes the size of a part, chunk how many parts there are: "
+             "chunk(2, dim=-1)"),
+            ("a, b = x.chunk(2, dim=-1)\n"
+             "x[..., : a.size(-1)] = a * cos - b * sin\n"
+             "x[..., a.size(-1) :] = a * sin + b * cos\nreturn x",
+             "a and b are views of x, so they change with it: make a new "
+             "tensor"),
             (Edit(TURNED, "torch.stack([a * cos - b * sin, a * sin + b * cos],"
                   " -1).flatten(-2)"),
              "the pairs are side by side, a0 b0 a1 b1: put one half after the "
@@ -278,6 +293,11 @@ EXERCISES = [
         right=("q = self.norm_q(q)\nk = self.norm_k(k)",),
         wrong=(
             ("pass", "nothing is normalized"),
+            ("return self.norm_q(q), self.norm_k(k), v",
+             "the return leaves out the turns below: give q and k new values"),
+            ("if self.qk_norm:\n    q, k = self.norm_q(q), self.norm_k(k)",
+             "there is no self.qk_norm: without QK-norm both norms change "
+             "nothing, so always call them"),
             ("q = self.norm_q(q)", "only the queries are normalized"),
             ("k = self.norm_k(k)", "only the keys are normalized"),
             ("q, k = self.norm_k(q), self.norm_q(k)",
@@ -319,6 +339,10 @@ EXERCISES = [
             (Edit("b * A + c * A @ A", "c * A + b * A @ A"),
              "b and c are exchanged"),
             (Edit("+ b", "- b"), "b is negative already: add it"),
+            (Edit("P @ W", "P * W"),
+             "P * W multiplies number by number: P @ W"),
+            (Edit("P @ W", "P @ W\nX = P @ X"),
+             "P is applied twice, in each round and again by W at the end"),
             (Edit("A, W = P @ A @ P, P @ W", "A = P @ A @ P"),
              "W is not changed: it is multiplied by P in each round"),
             (Edit("A, W = P @ A @ P, P @ W", "W = P @ W"),
@@ -366,6 +390,21 @@ EXERCISES = [
             (Edit("alpha=-lr * 0.2 * max(p.shape) ** 0.5", "alpha=-lr"),
              "the length of the step is missing: 0.2 · √max(R, C)"),
             (Edit("max(", "min("), "the longer side counts: max(R, C)"),
+            (Edit("max(p.shape)", "p.size(1)"),
+             "a matrix can have more rows than columns: max(R, C)"),
+            (Edit("0.2 * ", ""), "the factor 0.2 is missing"),
+            (Edit("1 - lr * weight_decay", "lr * weight_decay"),
+             "this keeps lr · weight_decay of the matrix: 1 minus that"),
+            (Edit("    p.mul_(1 - lr * weight_decay)\n"
+                  "    p.add_(update, alpha=-lr * 0.2 * max(p.shape) ** 0.5)",
+                  "    p.add_(update, alpha=-lr * 0.2 * max(p.shape) ** 0.5)\n"
+                  "    p.mul_(1 - lr * weight_decay)"),
+             "the step shrinks too: weight decay comes before it"),
+            (Edit("torch.zeros_like(p)", "p.grad.clone()"),
+             "the mean starts with the first gradient: it starts at zero"),
+            (Edit("lerp_(p.grad, 1 - momentum)",
+                  "mul_(momentum).add_(p.grad)"),
+             "the whole gradient was added to the mean: (1 - momentum) of it"),
             (Edit(" ** 0.5", ""), "take the root of the longer side"),
             (Edit("orthogonalize(torch.stack(ahead))", "ahead"),
              "the update is not made orthogonal"),

@@ -128,6 +128,15 @@ layer(x, mask=torch.ones(5, 10).tril(5).bool(), cache=cache)"""),
           None, None),
          "the texts of the batch were dealt out to q, k and v: it is the "
          "channels that chunk(3, dim=-1) cuts"),
+        ((None, PARTS.replace("-1", "1") + SPLIT.format("(q, k, v)"),
+          None, None),
+         "the tokens were dealt out to q, k and v: the channels are dim=-1"),
+        ((None, PARTS.replace("chunk", "split") + SPLIT.format("(q, k, v)"),
+          None, None),
+         "split takes the size of a part, chunk how many parts there are: "
+         "chunk(3, dim=-1)"),
+        (Edit("chunk", "split"),
+         "these are many parts of 3 channels: chunk(3, dim=-1) makes 3 parts"),
         ((None, PARTS + "return q, k, v", None, None),
          "they are not split into heads: split_heads gives each head its "
          "channels"),

@@ -11,14 +11,20 @@ tensors = {
     f"transformer.h.{i}.attn.bias": torch.ones(1, 1, 5, 5).tril(),
     f"transformer.h.{i}.attn.masked_bias": torch.tensor(-1e4),
     f"transformer.h.{i}.attn.rotary": torch.randn(1, 1, 2, 2),
+    "transformer.extra.weight": torch.randn(3),
     f"transformer.h.{i}.mlp.c_gate.weight": torch.randn(C, 4),
     f"transformer.h.{i}.ln_1.bias": torch.randn(C),
     "lm_head.weight": torch.randn(7, C)}
 """
 SHAPES = """
-V, T, C, L = number(20, 29), number(10, 19), 6, number(12, 14)
-inside = {f"h.{i}.{x}.bias": (C,) for i in range(L) for x in ("ln_1", "ln_2")}
-shapes = {"wte.weight": (V, C), "wpe.weight": (T, C), "ln_f.bias": (C,), **inside}
+V, T, C, L = number(20, 29), number(10, 19), 6, number(13, 15)
+inside = {"ln_1": (C,), "attn.c_attn": (C, 3 * C), "attn.c_proj": (C, C),
+          "ln_2": (C,), "mlp.c_fc": (C, 4 * C), "mlp.c_proj": (4 * C, C)}
+shapes = {"wte.weight": (V, C), "wpe.weight": (T, C), "ln_f.bias": (C,)}
+for i in range(L):
+    for part, shape in inside.items():
+        shapes[f"h.{i}.{part}.weight"] = shape
+        shapes[f"h.{i}.{part}.bias"] = shape[-1:]
 """
 CONV = 'is_conv1d = ".c_" in name and tensor.dim() == 2\n'
 MASK = r're.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name)'
@@ -52,12 +58,18 @@ EXERCISES = [
         ),
         wrong=(
             ("return words.get(name, name)",
-             "the whole name is looked up: translate word by word"),
+             "no word is translated: split the name at its dots, look up each "
+             "word, and keep what you find"),
             ("for old, new in words.items():\n"
              "    name = name.replace(old, new)\nreturn name",
              "replace also finds letters inside of words: split at the dots"),
             ('return ".".join(words[w] for w in name.split("."))',
              "a word without an entry stays as it is: words.get(word, word)"),
+            ('return ".".join(words.get(w) for w in name.split("."))',
+             "words.get(word) is None for a word without an entry: "
+             "words.get(word, word)"),
+            ('return ".".join(words[w] for w in name.split(".") if w in words)',
+             "words without an entry are gone: they stay as they are"),
             ('return "".join(words.get(w, w) for w in name.split("."))',
              "the dots between the words are missing"),
             ('return [words.get(w, w) for w in name.split(".")]',
@@ -72,9 +84,10 @@ EXERCISES = [
     Exercise(
         "pretrained.transpose", "transpose", core=True,
         cases=(
-            Case("a table of rows to look up stays", """
+            Case("tables of rows to look up stay, and so does a head", """
                 wte, wpe = torch.randn(5, 3), torch.randn(4, 3)
-                transpose("wte.weight", wte), transpose("wpe.weight", wpe)"""),
+                rows = {"wte": wte, "wpe": wpe, "lm_head": wte}
+                [transpose(f"{name}.weight", t) for name, t in rows.items()]"""),
             Case("the wide matrix of attention is transposed", """
                 w = torch.arange(8.0).view(2, 4)
                 transpose("h.11.attn.c_attn.weight", w)"""),
@@ -113,6 +126,8 @@ EXERCISES = [
              "a square matrix is transposed too: its shape cannot show it"),
             ('return tensor.mT if ".c_" in name else tensor',
              "the bias of a Conv1D stays: only weights are transposed"),
+            ('return tensor.transpose(0, 1) if ".c_" in name else tensor',
+             "a bias has only one dimension: transpose the weights alone"),
         ),
     ),
     Exercise(
@@ -169,6 +184,8 @@ EXERCISES = [
              "this matrix is not transposed: transpose(name, tensor)"),
             (Edit('    name = name.removeprefix("transformer.")\n', ""),
              "the names still begin with `transformer.`"),
+            (Edit("removeprefix", "lstrip"),
+             "lstrip takes away any of these letters, one by one: removeprefix"),
             (Edit('name.removeprefix("transformer.")', 'name.split(".", 1)[1]'),
              "some names have no `transformer.`: drop it only where it is"),
             (Edit(KEEP, "name = rename(name)\n"
@@ -204,6 +221,9 @@ EXERCISES = [
              "as text, 9 comes after 11: compare the numbers, int(...)"),
             (Edit(LAYERS, 'sum(name[:2] == "h." for name in shapes)'),
              "tensors were counted, not blocks: each block has several"),
+            (Edit(LAYERS, LAYERS.replace(' if name[:2] == "h."', "")),
+             "other names have a second word too: only those that begin with "
+             "`h.`"),
             (Edit("vocab_size, n_embd =", "n_embd, vocab_size ="),
              "the sides of wte.weight are exchanged: a row for each token"),
             (Edit('shapes["wpe.weight"][0]', 'shapes["wpe.weight"]'),

@@ -155,6 +155,16 @@ EXERCISES = [
             ("return logits.scatter(-1, order[k:], -torch.inf)",
              "logits have one dimension more: cut along the last, "
              "order[..., k:]"),
+            ("best = logits.topk(k)\nkept = torch.full_like(logits, -torch.inf)"
+             "\nreturn kept.scatter(-1, best.indices, best.values)",
+             "topk may keep any of several equal logits: in `order` the lowest "
+             "ids come first"),
+            ("return logits.topk(k)",
+             "these are the k largest and their ids: return all the logits, "
+             "with -inf in place of the others"),
+            ("out = logits.clone()\nout[..., order[..., k:]] = -torch.inf\n"
+             "return out", "the ids of every row were cut in every row: "
+             "scatter(-1, …) takes each row's own"),
             ("return logits", "nothing was cut"),
         ),
         core=True,

@@ -5,7 +5,7 @@ from minigpt.course.exercises import Case, Edit, Exercise, Question
 CONFIG = """
 from minigpt.gpt import GPTConfig
 n_layer, n_embd, vocab_size = {}, 4 * number(2, 5), number(11, 19)
-config = GPTConfig(vocab_size, 9, n_layer, n_head=2, n_embd=n_embd)
+config = GPTConfig(vocab_size, 9, n_layer, n_head=4, n_embd=n_embd)
 """
 LAW = """
 x = [1.0, 4.0, 9.0, number(30, 60)]
@@ -14,6 +14,12 @@ y = [floor + factor * n**-power for n in x]
 """
 MLP = "x, w1, w2 = torch.randn(3, 4), torch.randn(4, 6), torch.randn(6, 4)\n"
 SLOPE = "(du * dv).sum() / du.square().sum()"
+
+
+def numbers(law):
+    """A power law -> its three numbers, by name."""
+    return {x: getattr(law, x) for x in ("factor", "power", "floor")}
+
 
 EXERCISES = [
     Exercise(
@@ -41,14 +47,18 @@ token_flops(config, T)"""),
              "makes two FLOPs"),
             ("projections = 8 * C * C\nmixing = 4 * T * C\nmlp = 16 * C * C",
              "this is one block: there are n_layer"),
-            (Edit("4 * T", "2 * T"), "only one of the two products of mixing "
-             "is there: queries with keys, and weights with values"),
+            (Edit("4 * T", "2 * T"), "mixing is half of what it should be: "
+             "two products of T · C weights, and two FLOPs for each"),
+            (Edit("4 * T * C", "4 * T * C // config.n_head"),
+             "this is the mixing of one head: together they have C channels"),
             (Edit("8 * C", "6 * C"),
              "the output projection is missing: C × C beside C × 3C"),
             (Edit("8 * C", "4 * C"),
-             "queries, keys and values count three times: C × 3C"),
+             "projections are half of what they should be: C × 3C and C × C "
+             "have 4 · C² weights, and each is two FLOPs"),
             (Edit("16 * C", "8 * C"),
-             "only one matrix of the MLP is there: C × 4C and 4C × C"),
+             "mlp is half of what it should be: C × 4C and 4C × C have 8 · C² "
+             "weights, and each is two FLOPs"),
             (Edit("4 * T", "4 * T * T"),
              "this is the mixing of all T tokens: one token is asked for"),
             (Edit("4 * T", "4 * config.block_size"),
@@ -102,17 +112,19 @@ token_flops(config, T)"""),
         "fit_power_law",
         cases=(
             Case("it finds the power law that the points lie on",
-                 LAW.format("0.0") + "vars(fit_power_law(x, y))"),
+                 LAW.format("0.0") + "numbers(fit_power_law(x, y))"),
             Case("also above a floor",
-                 LAW.format("0.25") + "vars(fit_power_law(x, y, floor))"),
+                 LAW.format("0.25") + "numbers(fit_power_law(x, y, floor))"),
             Case("points that lie on no line get the best line", """
                 x = [2, 6, 10, 80, number(100, 200)]
                 y = [4.0, 2.5, number(10, 24) / 10, 1.25, 0.75]
-                vars(fit_power_law(x, y))"""),
+                numbers(fit_power_law(x, y))"""),
+            Case("double precision tells y from a floor of a million",
+                 LAW.format("1e6") + "numbers(fit_power_law(x, y, floor))"),
             Case("a y below the floor is refused",
-                 "vars(fit_power_law([2.0, 8.0, 9.0], [3.0, 0.2, 2.0], 0.5))"),
-            Case("and so is a y at the floor",
-                 "vars(fit_power_law([2.0, 8.0, 9.0], [3.0, 0.5, 2.0], 0.5))"),
+                 "numbers(fit_power_law([2.0, 8, 9], [3.0, 0.2, 2.0], 0.5))"),
+            Case("a y at the floor is refused too",
+                 "numbers(fit_power_law([2.0, 8, 9], [3.0, 0.5, 2.0], 0.5))"),
         ),
         hints=("Take the means off both, du = u - u.mean() and dv likewise. The "
                "slope is the sum of du · dv over the sum of du².",
@@ -122,7 +134,8 @@ token_flops(config, T)"""),
         right=(
             "if not all(n > floor for n in y):\n"
             '    raise ValueError("y must be above the floor")\n'
-            "u, v = torch.tensor(x).log(), (torch.tensor(y) - floor).log()\n"
+            "x, y = (torch.tensor(n, dtype=torch.float64) for n in (x, y))\n"
+            "u, v = x.log(), (y - floor).log()\n"
             "slope = torch.cov(torch.stack([u, v]))[0, 1] / u.var()\n"
             "factor = torch.exp(v.mean() - slope * u.mean())\n"
             "return PowerLaw(float(factor), -float(slope), floor)",
@@ -132,6 +145,18 @@ token_flops(config, T)"""),
              "negative, its power positive: turn the sign"),
             (Edit(SLOPE, "du.square().sum() / (du * dv).sum()"),
              "this is the slope the other way round: divide by the sum of du²"),
+            (Edit("power.item(), floor", "-power.item(), floor"),
+             "the power has the sign of the slope: turn it"),
+            (Edit(".log()", ".log10()"),
+             "exp() undoes the natural logarithm only: log()"),
+            (Edit("torch.double", "torch.float"),
+             "float32 has seven digits, too few where y is near a high floor: "
+             "torch.double"),
+            (Edit("v.mean() + power * u.mean()", "v[0] + power * u[0]"),
+             "the line runs through the means, not through the first point"),
+            (Edit("PowerLaw(factor.item(), power.item(), floor)",
+                  "factor.item(), power.item(), floor"),
+             "these are three numbers: put them into a PowerLaw"),
             (Edit("u - u.mean(), v - v.mean()", "u, v"),
              "the means are not taken off: u - u.mean() and v - v.mean()"),
             (Edit(SLOPE, "(v[-1] - v[0]) / (u[-1] - u[0])"), "a line through "
@@ -201,7 +226,7 @@ token_flops(config, T)"""),
             ("parts = [F.gelu(x @ columns) @ rows]",
              "`parts` starts anew, so only the last device is left: append"),
             ("parts += F.gelu(x @ columns) @ rows",
-             "+= adds each row of the tensor by itself: append the tensor"),
+             "+= and extend add each row by itself: append the tensor"),
             ("return F.gelu(x @ columns) @ rows",
              "only the first device's part is there: append it and go on"),
             ("F.gelu(x @ columns) @ rows",
@@ -230,8 +255,8 @@ token_flops(config, T)"""),
             (Edit("[stage + micro]", "[stages - 1 - stage + micro]"),
              "the last stage begins first: stage 0 has the first blocks"),
             (Edit("[stage + micro]", "[stage * micro_batches + micro]"),
-             "a step beyond the last: a stage begins one step after the one "
-             "before, not when that has finished"),
+             "a step beyond the last: stage 0 begins at step 0, and each stage "
+             "one step after the one before it"),
             (Edit("[stage + micro]", "[steps - 1 - stage - micro]"),
              "the micro-batches go through in reverse"),
             ("table[stage + micro][stage] = micro",

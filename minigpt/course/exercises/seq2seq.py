@@ -20,7 +20,7 @@ class Script:
 
     def decode(self, idx, memory, *, source_mask=None, **_):
         at = torch.arange(idx.size(1))
-        said = 3 + (idx.cumsum(-1) + at + memory) % 6
+        said = 3 + (idx.cumsum(-1) + at + 2 * memory) % 6
         if source_mask is not None:
             said = 11 - said
         return F.one_hot(said.masked_fill(at == memory, 2), 9).float()
@@ -107,7 +107,13 @@ EXERCISES = [
             (Edit(".chunk(2, dim=-1)", ""),
              "two halves are asked for: chunk(2, dim=-1)"),
             (Edit("chunk(2, dim=-1)", "chunk(2)"),
-             "the batch was cut in two, not the channels: dim=-1"),
+             "k and v must be (B, H, S, D): the channels of self.kv(source) "
+             "are cut in two, chunk(2, dim=-1)"),
+            (Edit("chunk", "split"), "split takes the size of a part, chunk "
+             "how many parts there are: chunk(2, dim=-1)"),
+            (HALVES.format("source") + "q, k = (split_heads(y, self.n_head) "
+             "for y in (self.q(x), k))", "the values need heads as well: "
+             "split_heads"),
             ("k, v = source.chunk(2, dim=-1)\nq, k, v = (split_heads(y, "
              "self.n_head)\n           for y in (self.q(x), self.kv(k), "
              "self.kv(v)))", "the source was cut too early: self.kv takes all "
@@ -173,6 +179,16 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
              "the residuals are missing: norm(x + part(x))"),
             (Edit("norm2(x + found)", "norm2(found)"), "cross-attention has no "
              "residual: what the target knew of itself is lost"),
+            (Edit("norm1(x + self", "norm1(self"), "self-attention has no "
+             "residual: norm(x + part(x))"),
+            (Edit("norm3(x + self", "norm3(self"), "the MLP has no residual: "
+             "norm(x + part(x))"),
+            (Edit("self.norm3(x + self.mlp(x))", "x + self.mlp(x)"),
+             "the last norm is missing: norm3, after the MLP"),
+            (Edit("norm2", "norm1"), "norm1 was used twice: each part has its "
+             "own norm"),
+            (Edit("norm3", "norm2"), "norm2 was used twice: each part has its "
+             "own norm"),
             (f"x = x + {OWN}\nx = x + {ACROSS}\nreturn x + self.mlp(x)",
              "the norms are missing"),
             (f"x = self.norm2(x + {ACROSS})\nx = self.norm1(x + {OWN})\n"
@@ -272,6 +288,16 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
              "it what the block before it made"),
             (Edit("\nreturn x", "\n    return x"), "encode: the return is "
              "inside the loop: only the first block works"),
+            (Edit("x = block(x, mask=allowed, record=kept.e",
+                  "block(x, mask=allowed, record=kept.e"), "encode: what the "
+             "blocks return is lost: x = block(x, …)"),
+            (Edit("for block in self.encoder:\n    x = block(",
+                  "if True:\n    x = self.encoder("), "encode: self.encoder "
+             "is a list of blocks: send x through one after another"),
+            (Edit("kept.encoder", "kept"), "encode: a block appends to a list: "
+             "record=kept.encoder"),
+            (Edit("kept.encoder", "record"), "encode: the record holds three "
+             "lists, and a block gets one: record=kept.encoder"),
             (Edit(", record=kept.encoder", ""),
              "encode: its maps are not recorded: record=kept.encoder"),
             (Edit("self.embed(idx, mask)", "self.embed(idx)"),
@@ -292,6 +318,13 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
              "exchanged: mask is the causal one"),
             (Edit("block(x, memory", "block(memory, x"),
              "decode: it is x that asks, so x comes first"),
+            (Edit("block(x, memory", "block(x, x"),
+             "decode: the source is never read: the blocks need memory"),
+            (Edit("across = padding_mask(source_mask)",
+                  "across = padding_mask(mask)"), "decode: cross-attention "
+             "reads the source: padding_mask(source_mask)"),
+            (Edit("cross_record=kept.cross", "cross_record=kept.decoder"),
+             "decode: both maps are in one list: cross_record=kept.cross"),
             (Edit("return self.head(x)", "return x"), "decode: these are C "
              "channels, not V scores: self.head"),
             (Edit("self.head(x)", "self.head(x).softmax(-1)"),
@@ -328,8 +361,8 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
         "smooth_cross_entropy",
         cases=(
             Case("a share of the probability is asked for everywhere", """
-                logits = torch.randn(1, 2, 4)
-                targets = torch.tensor([[number(0, 3), 1]])
+                logits = torch.randn(2, 3, 4)
+                targets = torch.randint(4, (2, 3))
                 smooth_cross_entropy(logits, targets, 0.2)"""),
             Case("also where the model is sure, and beside padding", """
                 targets = torch.tensor([[1, 4, 0], [2, -100, -100]])
@@ -356,6 +389,8 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
             (Edit("-(1 - smoothing) * chosen - smoothing",
                   "(1 - smoothing) * chosen + smoothing"), "the sign is wrong: "
              "log probabilities are negative, a loss is not"),
+            (Edit("- smoothing * logp", "+ smoothing * logp"), "the sign of "
+             "the second term is wrong: both have a minus"),
             ("loss = -(1 - smoothing) * chosen",
              "what the other tokens should get is missing"),
             (SMOOTH + "logp.mean()", "one mean for all: each place has its "
@@ -462,6 +497,12 @@ block(x, memory, mask=mask, source_mask=source_mask, record=record,
              "a row that has ended goes on writing: it must repeat eos"),
             (Edit(NOTE, ""),
              "nobody is ever done: note who has written eos"),
+            (Edit("(done, eos)", "(~done, eos)"),
+             "the wrong rows were filled: those that are done write eos"),
+            (Edit("        break", "        break\nidx = idx[:, 1:]"),
+             "the line below cuts off bos already: leave it in idx"),
+            (Edit("idx, memory", "memory, idx"),
+             "decode takes idx first, then memory"),
             (Edit("(done, eos)", "(done, 0)"),
              "rows that are done write something else than eos"),
             (Edit("(new == eos)", "(new == eos).any()"),

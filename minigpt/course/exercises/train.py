@@ -25,13 +25,10 @@ RUN = """
 model = nn.Sequential(nn.Embedding(6, 4), nn.Dropout(0.5), nn.Linear(4, 6))
 model = fill(model.eval())
 ids = torch.randint(6, (50,))
-log = []
 r = Recipe(max_steps={}, warmup_steps=1, seed={}, lr=0.1, min_lr=0.01,
-           batch_size=5, micro_batch_size=3)
+           batch_size=7, micro_batch_size=3)
 """
-LOGGED = RUN + """
-(train(model, ids, r, block_size=5, callback=lambda *x: log.append(x)), log)[1]
-"""  # fmt: skip
+LOG = "logged(train, model, ids, r)"
 RATES = "\n[float(learning_rate(step, r)) for step in range(2, 11)]"
 TWO = ("matrices = [p for p in model.parameters() if p.dim() {}]\n"
        "vectors = [p for p in model.parameters() if p.dim() {}]")  # fmt: skip
@@ -53,6 +50,13 @@ CALL = "    if callback:\n        callback"
 
 def shapes(groups):
     return [sorted(tuple(p.shape) for p in g["params"]) for g in groups]
+
+
+def logged(train, *args):
+    """What `train` tells its callback, step by step."""
+    log = []
+    train(*args, block_size=5, callback=lambda *told: log.append(told))
+    return log
 
 
 def weights(model):
@@ -296,12 +300,16 @@ EXERCISES = [
         "train.train",
         "train",
         cases=(
-            Case("one step: its number, loss, learning rate, length",
-                 LOGGED.format(1, 0)),
-            Case("many steps", "steps = number(5, 8)\n"
-                 + LOGGED.format("steps", 0)),
+            Case("steps count from 0, and each has its learning rate",
+                 RUN.format(3, 0) + f"[(x[0], x[2]) for x in {LOG}]"),
+            Case("the first loss is that in training mode, with the dropout "
+                 "that step_seed gives", RUN.format(1, 0) + f"{LOG}[0][1]"),
+            Case("the callback gets step, loss, learning rate, length",
+                 RUN.format(1, 0) + LOG),
+            Case("each step continues where the one before it ended",
+                 "steps = number(5, 8)\n" + RUN.format("steps", 0) + LOG),
             Case("another seed makes another run",
-                 "seed = number(1, 99)\n" + LOGGED.format(2, "seed")),
+                 "seed = number(1, 99)\n" + RUN.format(2, "seed") + LOG),
             Case("the model is also trained without a callback",
                  RUN.format(3, 0)
                  + "(train(model, ids, r, block_size=5), weights(model))[1]"),
@@ -350,6 +358,9 @@ EXERCISES = [
              "every step sees the same batch: step_batches needs the step"),
             (Edit(", block_size=block_size", ""),
              "step_batches needs block_size too"),
+            (Edit("    batches = ", "    x, y = "),
+             "step_batches gives a list of micro-batches, as many as the "
+             "recipe asks for: do not unpack it"),
             (Edit("loss, norm = train_step(model, optimizer, batches",
                   "for b in batches:\n        loss, norm = train_step("
                   "model, optimizer, [b]"),
