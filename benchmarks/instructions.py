@@ -4,11 +4,11 @@
 
 Writes notebooks/results/instructions.json, run by run; a run that the record
 holds already is skipped. The course's model is tuned on the four tasks of
-chapter 14, with 16 words or with 468, each of them one token, and with 468 also
-for four times as many steps. Then it gets the same tasks with words that were in none of them: the sixteen that
-the chapter tests, and fifty others, on which the chapter chooses the learning
-rate. The tasks are the chapter's: this file runs its cells tagged
-"instructions".
+chapter 14, with 16 words or with 468, each of them one token, and with 468
+also for four times as many steps. Then it gets the same tasks with words that
+were in none of them: the sixteen that the chapter tests, and fifty others, on
+which the chapter chooses the learning rate. The tasks are the chapter's: this
+file runs its cells tagged "instructions".
 """
 
 import copy
