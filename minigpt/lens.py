@@ -42,14 +42,6 @@ def induction(ids):
     return F.pad(duplicate_token(ids), (1, -1))  # one column to the right
 
 
-PATTERNS = {
-    "previous": previous_token,
-    "first": first_token,
-    "duplicate": duplicate_token,
-    "induction": induction,
-}
-
-
 def pattern_score(weights, where):
     """weights (…, T, T), where (…, T, T) bool -> (…): attention on a pattern.
 
@@ -58,6 +50,14 @@ def pattern_score(weights, where):
     rows = where.any(-1)  # (…, T)
     landed = (weights * where).sum(-1)  # (…, T)
     return (landed * rows).sum(-1) / rows.sum(-1)
+
+
+PATTERNS = {
+    "previous": previous_token,
+    "first": first_token,
+    "duplicate": duplicate_token,
+    "induction": induction,
+}
 
 
 def uniform_attention(T):

@@ -1,5 +1,10 @@
 """minigpt.lens: patterns by hand, the lens at its end, heads switched off."""
 
+import json
+import math
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -28,6 +33,7 @@ from minigpt.lens import (
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+ROOT = Path(__file__).parents[1]
 CONFIG = GPTConfig(vocab_size=30, block_size=16, n_layer=3, n_head=2, n_embd=8)
 VARIANTS = [
     {},
@@ -321,3 +327,49 @@ def test_a_head_that_is_not_there_changes_nothing(head):
 def test_every_head_once():
     heads = every_head(some_model())
     assert heads == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+
+
+# ---- the record
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import induction
+    finally:
+        sys.path.pop(0)
+    return induction
+
+
+@pytest.fixture(scope="module")
+def record():
+    path = ROOT / "notebooks" / "results" / "induction.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_record_holds_the_runs_of_the_benchmark(benchmark, record):
+    every = benchmark.every(seeds=3)
+    assert [run["name"] for run in record["runs"]] == [r.name for r in every]
+
+
+def test_one_layer_counts_back_and_guesses(record):
+    """Of 13 periods, no run of one layer tells which; two layers do."""
+    best = {
+        layers: min(r["test"] for r in record["runs"] if r["n_layer"] == layers)
+        for layers in (1, 2)
+    }
+    assert best[2] < 0.7
+    assert best[1] == pytest.approx(math.log(13), abs=0.15)
+
+
+def test_one_layer_had_at_least_the_seconds_of_two(record):
+    seconds = {
+        budget: [
+            run["seconds"]
+            for run in record["runs"]
+            if (run["n_layer"], run["steps"]) == budget
+        ]
+        for budget in ((1, 1600), (2, 800))
+    }
+    assert sum(seconds[1, 1600]) > sum(seconds[2, 800])

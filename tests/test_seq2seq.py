@@ -1,7 +1,11 @@
 """The Transformer of 2017 against PyTorch's own layers and closed forms."""
 
+import json
 import math
+import sys
 from dataclasses import replace
+from pathlib import Path
+from statistics import mean
 
 import pytest
 import torch
@@ -28,6 +32,7 @@ from minigpt.seq2seq import (
     translate,
 )
 
+ROOT = Path(__file__).parents[1]
 TINY = Seq2SeqConfig(
     vocab_size=11, block_size=12, n_layer=2, n_head=4, n_embd=16, dropout=0.0
 )
@@ -430,3 +435,39 @@ def test_the_start_keeps_the_size_of_what_passes_through():
     weight = m.decoder[0].cross.q.weight
     assert weight.abs().max() <= a and weight.std() > 0.5 * a
     assert (m.decoder[0].cross.q.bias == 0).all()
+
+
+# ---- the record
+
+
+@pytest.fixture(scope="module")
+def dates():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import dates
+    finally:
+        sys.path.pop(0)
+    return dates
+
+
+@pytest.fixture(scope="module")
+def record():
+    path = ROOT / "notebooks" / "results" / "dates.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_record_holds_the_runs_of_the_benchmark(dates, record):
+    every = dates.every(550, record["gpt_steps"], seeds=3)
+    assert [run["name"] for run in record["runs"]] == [r.name for r in every]
+
+
+def test_the_shorter_runs_of_the_gpt_take_as_long_as_the_other_model(record):
+    seconds = {}
+    for run in record["runs"]:
+        seconds.setdefault((run["model"], run["steps"]), []).append(
+            run["seconds"]
+        )
+    ours = mean(seconds["encoder-decoder", 550])
+    theirs = mean(seconds["GPT", record["gpt_steps"]])
+    assert theirs == pytest.approx(ours, rel=0.15)
+    assert mean(seconds["GPT", 550]) > 1.2 * ours
