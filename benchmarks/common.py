@@ -139,7 +139,7 @@ def read(path):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def turns(contestants, *, rounds, calls):
+def turns(contestants, *, rounds, calls, clock=time.perf_counter):
     """Time functions in turns, so that a busy machine slows all alike.
 
     contestants {name: function of no arguments} -> {name: seconds per call,
@@ -151,16 +151,16 @@ def turns(contestants, *, rounds, calls):
     for _ in range(rounds):
         for name, function in contestants.items():
             function()
-            start = time.perf_counter()
+            start = clock()
             for _ in range(calls):
                 function()
-            times[name].append((time.perf_counter() - start) / calls)
+            times[name].append((clock() - start) / calls)
     return times
 
 
-def alternate(contestants, *, rounds, calls):
+def alternate(contestants, **options):
     """The medians of `turns`: {name: seconds per call}."""
-    times = turns(contestants, rounds=rounds, calls=calls)
+    times = turns(contestants, **options)
     return {name: statistics.median(t) for name, t in times.items()}
 
 

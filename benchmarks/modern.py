@@ -1,52 +1,60 @@
 """What each modern part is worth: swap it in, train, compare.
 
     python benchmarks/modern.py
-    python benchmarks/modern.py --seconds 10
 
-Writes notebooks/results/modern_<corpus>.json for chapter 15, run by run, or
-modern_<corpus>_10s.json for ten seconds; a run that the record holds already
-is skipped. The variants are those of the
+Writes notebooks/results/modern_sotu.json for chapter 15, run by run; a run
+that the record holds already is skipped. The variants are those of the
 chapter: this file runs its cells tagged "variants". All have the same number
-of parameters within 3 % and the same seconds of processor time on one thread,
-so a slower variant takes fewer steps. Processor time hardly depends on what
-else the machine does; turns go round the variants, so that what disturbs
-them still disturbs all alike.
+of parameters within 5 %, and each gets a learning rate of its own: from
+`start_lr` the rate is doubled or halved until neither improves the validation
+loss (seed 0). At that rate it trains with three other seeds, and the test part
+says how well, once after the same steps as all others, and once after the same
+seconds as the first variant. For the latter, a step of each is timed in turns
+on one thread, and a variant whose steps take longer gets fewer of them. The
+whole takes about 20 minutes of one processor.
 """
 
 import math
-import statistics
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 import tyro
-from common import RESULTS, chapter_cells, load, read, save, today, versions
+from common import (
+    RESULTS,
+    alternate,
+    chapter_cells,
+    load,
+    read,
+    save,
+    today,
+    versions,
+)
+from tqdm import tqdm
 
+import minigpt.modern  # noqa: F401  registers the parts
 from minigpt.bigram import evaluate
-from minigpt.block import MLP
-from minigpt.gpt import GPT, PARTS, GPTConfig
-from minigpt.modern import SwiGLU
+from minigpt.data import load_text
+from minigpt.gpt import GPT, GPTConfig
 from minigpt.train import (
     Recipe,
-    learning_rate,
     make_optimizer,
     step_batches,
+    train,
     train_step,
 )
 
 CHAPTER = Path(__file__).parent.parent / "notebooks" / "15_modern.ipynb"
 
 
-def variant_cells(tag="variants"):
-    """Run the chapter's cells with this tag -> the names they define."""
+def variant_cells():
+    """Run the chapter's cells tagged "variants" -> the names they define."""
     names = {
-        "math": math, "time": time, "nn": torch.nn, "MLP": MLP,
-        "SwiGLU": SwiGLU, "PARTS": PARTS, "make_optimizer": make_optimizer,
-        "learning_rate": learning_rate, "step_batches": step_batches,
-        "train_step": train_step, "evaluate": evaluate,
+        "torch": torch, "time": time, "math": math, "GPT": GPT,
+        "evaluate": evaluate, "train": train,
     }  # fmt: skip
-    return chapter_cells(CHAPTER, tag, names)
+    return chapter_cells(CHAPTER, "variants", names)
 
 
 @dataclass(frozen=True)
@@ -55,70 +63,93 @@ class Settings:
 
     n_layer: int = 2
     n_head: int = 4
-    n_embd: int = 96
+    n_embd: int = 64
     block_size: int = 64
     batch_size: int = 16
-    seconds: float = 60.0  # of the processor, for training
-    held_out_tokens: int = 65_536  # from the start of the part
+    steps: int = 1000
+    start_lr: float = 0.006
+    val_tokens: int = 32_768  # they choose the rate
+    test_tokens: int = 65_536  # they are reported
 
 
-def run(how, chapter, s, ids, val, vocab_size, seed):
-    """Build, train and measure one variant with one seed -> its entry."""
-    parts, training = chapter["VARIANTS"][how]
+@dataclass(frozen=True)
+class Run:
+    """One training run."""
+
+    part: str
+    lr: float
+    seed: int
+    steps: int
+
+
+def setup(run, changes, s, n_vocab):
+    """A run -> its configuration and its recipe."""
+    parts = {k: v for k, v in changes.items() if k != "optimizer"}
     config = GPTConfig(
-        vocab_size=vocab_size,
-        block_size=s.block_size,
-        n_layer=s.n_layer,
-        n_head=s.n_head,
-        n_embd=s.n_embd,
-        bias=False,
-        **parts,
-    )
+        vocab_size=n_vocab, block_size=s.block_size, n_layer=s.n_layer,
+        n_head=s.n_head, n_embd=s.n_embd, bias=False, **parts,
+    )  # fmt: skip
     recipe = Recipe(
-        max_steps=1000,  # thousandths of the seconds
-        warmup_steps=50,
-        lr=3e-3,
-        min_lr=0.0,
-        batch_size=s.batch_size,
-        micro_batch_size=s.batch_size,
-        seed=seed,
-    )
-    torch.manual_seed(seed)
-    model = GPT(config)
-    begin = time.process_time()
-    steps = chapter["train_for"](
-        s.seconds, model, ids, replace(recipe, **training)
-    )
-    seconds = time.process_time() - begin
-    return {
-        "part": how,
-        "seed": seed,
-        "bits_per_char": round(chapter["bits"](model, val), 4),
-        "steps": steps,
-        "seconds": round(seconds, 2),
-        "parameters": sum(p.numel() for p in model.parameters()),
-    }
+        max_steps=run.steps, warmup_steps=run.steps // 20, lr=run.lr,
+        min_lr=0.0, batch_size=s.batch_size, micro_batch_size=s.batch_size,
+        optimizer=changes.get("optimizer", "adamw"), seed=run.seed,
+    )  # fmt: skip
+    return config, recipe
 
 
-def table(runs, order):
-    """Runs -> one row a variant: mean, smallest and largest, steps."""
-    rows = []
-    for how in order:
-        mine = [r for r in runs if r["part"] == how]
-        if not mine:
-            continue
-        bits = [r["bits_per_char"] for r in mine]
-        rows.append(
-            {
-                "part": how,
-                "bits_per_char": round(statistics.mean(bits), 4),
-                "low": min(bits),
-                "high": max(bits),
-                "steps": round(statistics.mean(r["steps"] for r in mine)),
-                "parameters": mine[0]["parameters"],
-                "seeds": len(mine),
-            }
+def step_costs(variants, s, ids, n_vocab, rounds=15):
+    """{part: processor seconds of a training step, over the first part's}."""
+
+    def one_step(part):
+        config, recipe = setup(
+            Run(part, 1e-3, 0, 1), variants[part], s, n_vocab
         )
+        model = GPT(config)
+        optimizer = make_optimizer(model, recipe)
+        batches = step_batches(ids, 0, recipe, block_size=s.block_size)
+        return lambda: train_step(model, optimizer, batches, recipe, lr=1e-3)
+
+    steps = {part: one_step(part) for part in variants}
+    times = alternate(steps, rounds=rounds, calls=4, clock=time.process_time)
+    first = times[next(iter(times))]
+    return {part: round(t / first, 3) for part, t in times.items()}
+
+
+def climb(score, lr):
+    """Double or halve `lr` while that lowers score(lr) -> the best lr."""
+    scores = {}
+    while True:
+        for near in (lr, lr / 2, lr * 2):
+            if near not in scores:
+                scores[near] = score(near)
+        best = min(scores, key=scores.get)
+        if best == lr:
+            return lr
+        lr = best
+
+
+def steps_in_the_time(part, costs, s):
+    """How many steps of a variant cost as much as `s.steps` of the first."""
+    return round(s.steps / costs[part])
+
+
+def table(runs, costs, s):
+    """Runs -> one row a variant: its rates, and test bits of its seeds."""
+    rows = []
+    for part in dict.fromkeys(run["part"] for run in runs):
+        mine = [run for run in runs if run["part"] == part]
+        sweep = sorted([r["lr"], r["val"]] for r in mine if r["seed"] == 0)
+        few = steps_in_the_time(part, costs, s)
+        after = {
+            n: [r["test"] for r in mine if r["seed"] and r["steps"] == n]
+            for n in (s.steps, few)
+        }
+        rows.append({
+            "part": part, "parameters": mine[0]["parameters"],
+            "lr": min(sweep, key=lambda pair: pair[1])[0], "sweep": sweep,
+            "cost": costs[part], "equal_steps": after[s.steps],
+            "steps_in_the_time": few, "equal_seconds": after[few],
+        })  # fmt: skip
     return rows
 
 
@@ -126,69 +157,67 @@ def table(runs, order):
 class Arguments:
     """Train a GPT with each modern part, and with all; record it."""
 
-    corpus: str = "sotu"
-    """`sotu`, or the path of a text file."""
-    only: tuple[str, ...] = ()
-    """Names of variants; none means all of them."""
-    seeds: tuple[int, ...] = (1, 2, 3)
-    seconds: float = Settings.seconds
-    """Of the processor, for each run; other seconds make another record."""
+    seed: tuple[int, ...] = (1, 2, 3)
+    """Seeds of the runs that are reported; seed 0 chooses the rates."""
+    steps: int = Settings.steps
+    """Of the run with GPT-2's parts; other steps make another record."""
     fresh: bool = False
-    """Train again what the record already holds."""
+    """Forget what the record holds already."""
 
 
 def main(a):
     torch.set_num_threads(1)
-    chapter, corpus = variant_cells(), load(a.corpus)
-    order = list(chapter["VARIANTS"])
-    if unknown := [how for how in a.only if how not in order]:
-        raise SystemExit(f"--only must be among {order}, got {unknown}")
-    s = Settings(seconds=a.seconds)
-    other = "" if s == Settings() else f"_{a.seconds:g}s"
-    path = RESULTS / f"modern_{corpus.name}{other}.json"
-    file = corpus.name if a.corpus == corpus.name else f"{corpus.name}.txt"
-    command = f"python benchmarks/modern.py --corpus {file}"
-    command += f" --seconds {a.seconds:g}" if other else ""
-    ids, val = corpus.train, corpus.val[: s.held_out_tokens]
-    made = set()
-    for seed in a.seeds:
-        for how in a.only or order:
-            record = read(path)
-            same = record.get("settings") == asdict(s)
-            runs = record.get("runs", []) if same else []
-            done = {(r["part"], r["seed"]): r for r in runs}
-            key = (how, seed)
-            if key in done and not a.fresh:
-                print(f"{how:14} seed {seed} recorded")
-                continue
-            entry = run(
-                how, chapter, s, ids, val, corpus.tokenizer.n_vocab, seed
+    cells, corpus, s = variant_cells(), load("sotu"), Settings(steps=a.steps)
+    encode, n_vocab = corpus.tokenizer.encode, corpus.tokenizer.n_vocab
+    test = torch.tensor(encode(load_text("sotu", "test")[: s.test_tokens]))
+    ids, val = corpus.train, corpus.val[: s.val_tokens]
+    variants = cells["variants"](s.n_embd)
+    other = "" if s == Settings() else f"_{s.steps}_steps"
+    path = RESULTS / f"modern_sotu{other}.json"
+    record = {} if a.fresh else read(path)
+    if record.get("settings") != asdict(s):
+        record = {
+            "corpus": corpus.name, "sha256": corpus.sha256,
+            "command": "python benchmarks/modern.py"
+            + (f" --steps {s.steps}" if other else ""),
+            "settings": asdict(s), "runs": [],
+            "costs": step_costs(variants, s, ids, n_vocab),
+        }  # fmt: skip
+    costs, runs = record["costs"], record["runs"]
+
+    def done(run):
+        """The entry of a run, from the record or by training."""
+        for entry in runs:
+            if asdict(run).items() <= entry.items():
+                return entry
+        config, recipe = setup(run, variants[run.part], s, n_vocab)
+        label = f"{run.part}, rate {run.lr:g}, seed {run.seed}"
+        with tqdm(total=run.steps, desc=label) as bar:
+            model, seconds = cells["trained"](
+                config, recipe, ids, lambda *_: bar.update()
             )
-            print(
-                f"{how:14} seed {seed} {entry['bits_per_char']:.4f} bits per "
-                f"character after {entry['steps']} steps in "
-                f"{entry['seconds']:.0f} s",
-                flush=True,
-            )
-            made.add(key)
-            done[key] = entry
-            keys = [(h, n) for n in a.seeds for h in order]
-            runs = [done[k] for k in keys if k in done]
-            save(
-                path,
-                {
-                    "corpus": corpus.name,
-                    "sha256": corpus.sha256,
-                    "command": command,
-                    "date": today(),
-                    "versions": versions(),
-                    "settings": asdict(s),
-                    "table": table(runs, order),
-                    "runs": runs,
-                },
-            )
-    if not made:
-        print("nothing to do: --fresh trains again")
+        entry = asdict(run) | {
+            "val": round(cells["bits"](model, val), 4),
+            "test": round(cells["bits"](model, test), 4),
+            "seconds": round(seconds, 2),
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }
+        runs.append(entry)
+        rows = {"table": table(runs, costs, s)}
+        about = {"date": today(), "versions": versions()}
+        save(path, record | rows | about)
+        return entry
+
+    for part in variants:
+
+        def validation(lr, part=part):
+            return done(Run(part, lr, 0, s.steps))["val"]
+
+        lr = climb(validation, s.start_lr)
+        for seed in a.seed:
+            for steps in {s.steps, steps_in_the_time(part, costs, s)}:
+                entry = done(Run(part, lr, seed, steps))
+                print(f"{part}: {entry['test']} bits after {steps} steps")
 
 
 if __name__ == "__main__":

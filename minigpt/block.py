@@ -10,14 +10,18 @@ from torch import nn
 class MLP(nn.Module):
     """(..., C) -> (..., C): each token by itself, through 4C hidden channels.
 
+    Or through as many as `hidden` says.
     Source: Vaswani et al. 2017, section 3.3; GELU: Hendrycks and Gimpel 2016.
     """
 
-    def __init__(self, n_embd, *, activation=F.gelu, bias=True, dropout=0.0):
+    def __init__(
+        self, n_embd, *, hidden=None, activation=F.gelu, bias=True, dropout=0.0
+    ):
         super().__init__()
-        self.fc = nn.Linear(n_embd, 4 * n_embd, bias=bias)
+        hidden = hidden or 4 * n_embd
+        self.fc = nn.Linear(n_embd, hidden, bias=bias)
         self.activation = activation
-        self.proj = nn.Linear(4 * n_embd, n_embd, bias=bias)
+        self.proj = nn.Linear(hidden, n_embd, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):

@@ -52,7 +52,9 @@ class GPTConfig:
     order: str = "pre"  # norm before each part, or "post": after it
     norm: str = "layer"
     mlp: str = "gelu"  # GPT-2 itself has "gelu_tanh"
+    n_hidden: int | None = None  # hidden channels of an MLP; None: its own
     position: str = "learned"
+    rope_base: float | None = None  # of rotary positions; None: block_size
     n_kv_head: int | None = None  # heads of keys and values; None: n_head
     qk_norm: bool = False  # normalize queries and keys
     tied: bool = True  # the output head is the token table
@@ -62,6 +64,10 @@ class GPTConfig:
             size = getattr(self, name)
             if type(size) is not int or size < 1:
                 raise ValueError(f"{name} must be 1 or more, got {size!r}")
+        for name in ("n_hidden", "rope_base"):
+            size = getattr(self, name)
+            if size is not None and size <= 0:
+                raise ValueError(f"{name} must be positive, got {size}")
         C, H = self.n_embd, self.n_head
         K = H if self.n_kv_head is None else self.n_kv_head
         if C % H or K < 1 or H % K:
@@ -138,7 +144,11 @@ class GPT(nn.Module):
         norm = partial(PARTS["norm"][c.norm], c.n_embd, bias=c.bias)
         attention = partial(PARTS["attention"][c.attention], c)
         mlp = partial(
-            PARTS["mlp"][c.mlp], c.n_embd, bias=c.bias, dropout=c.dropout
+            PARTS["mlp"][c.mlp],
+            c.n_embd,
+            hidden=c.n_hidden,
+            bias=c.bias,
+            dropout=c.dropout,
         )
         position = PARTS["position"][c.position]
         self.token = nn.Embedding(c.vocab_size, c.n_embd)

@@ -42,7 +42,7 @@ def our_state(tensors):
 
 GPT2_PARTS = {  # the parts that GPT-2's format can express
     "order": ["pre"], "norm": ["layer"], "position": ["learned"],
-    "n_kv_head": [None], "qk_norm": [False],
+    "n_hidden": [None], "n_kv_head": [None], "qk_norm": [False],
     "mlp": ["gelu_tanh", "gelu", "relu"]}  # fmt: skip
 
 
@@ -53,10 +53,8 @@ def check(found, known):
             raise ValueError(f"{name} must be one of {ok}, got {found[name]!r}")
 
 
-def from_gpt2(tensors, config):
-    """{name: tensor} in GPT-2's layout -> GPT in float32, ready to use."""
-    check(vars(config), GPT2_PARTS)
-    state = our_state(tensors)
+def filled(config, state):
+    """GPTConfig and a state dict for it -> GPT in float32, ready to use."""
     if config.tied:  # one matrix under two names
         head = state.setdefault("head.weight", state["token.weight"])
         same = head.is_meta or torch.equal(head, state["token.weight"])
@@ -64,6 +62,12 @@ def from_gpt2(tensors, config):
     model = GPT(config).eval()
     model.load_state_dict(state, strict=True)
     return model
+
+
+def from_gpt2(tensors, config):
+    """{name: tensor} in GPT-2's layout -> GPT in float32, ready to use."""
+    check(vars(config), GPT2_PARTS)
+    return filled(config, our_state(tensors))
 
 
 def to_gpt2(model):
@@ -147,7 +151,7 @@ def weights_file(path):
     if file.suffix == ".bin" or (others and not file.exists()):
         raise ValueError(
             f"{path} must hold one safetensors file; to write one: "
-            "GPT2LMHeadModel.from_pretrained(old)"
+            "AutoModelForCausalLM.from_pretrained(old)"
             '.save_pretrained(new, max_shard_size="100GB")'
         )
     with open(file, "rb") as f:

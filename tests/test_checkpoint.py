@@ -275,6 +275,8 @@ def seal_with(path, model, **changes):
         {"n_embd": -8},
         {"n_embd": "8"},
         {"n_head": 0},
+        {"n_hidden": 10**9},
+        {"rope_base": "wide"},
         {"mlp": "swiglu"},
         {"norm": "abacus"},
         {"tied": False},
@@ -295,6 +297,14 @@ def test_a_configuration_that_lies_is_refused(tmp_path, changes):
 def test_a_good_configuration_with_a_seal_opens(tmp_path):
     seal_with(tmp_path / "m", GPT(SMALL))
     assert checkpoint.open_model(tmp_path / "m")[0].config == SMALL
+
+
+def test_a_configuration_from_before_a_field_gets_its_default():
+    old = {k: v for k, v in vars(SMALL).items() if k[:2] not in ("n_", "ro")}
+    sizes = {"n_layer": 2, "n_head": 2, "n_embd": 8}
+    assert checkpoint.read_config(json.dumps(old | sizes)) == SMALL
+    with pytest.raises(CheckpointError, match="flux is unknown"):
+        checkpoint.read_config(json.dumps(old | {"flux": 1}))
 
 
 @pytest.mark.parametrize("position", ["sinusoidal", "rope", "alibi", "none"])

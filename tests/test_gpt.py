@@ -67,6 +67,8 @@ def tokens(B, T, V=11, seed=0):
         ("n_layer", 0),
         ("n_head", 0),
         ("n_embd", -8),
+        ("n_hidden", 0),
+        ("rope_base", -1.0),
         ("order", "none"),
         ("norm", "batch"),
         ("mlp", "tanh"),

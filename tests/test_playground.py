@@ -151,7 +151,7 @@ PARTS = [  # six lists of five: in MODELS each choice meets all others
         {"int8": True},
         {"int8": True, "n_embd": 40},
         {"dtype": torch.float32, "n_embd": 40},
-        {"int8": True, "block_size": 31},
+        {"int8": True, "block_size": 31, "rope_base": 500.0, "n_hidden": 40},
     ],
 ]
 SIZES = dict(n_layer=2, n_head=4, n_embd=24, vocab_size=64, block_size=23)

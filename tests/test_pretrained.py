@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 import minigpt.modern  # noqa: F401, for the parts that GPT-2 lacks
 from minigpt.__main__ import main
@@ -255,6 +255,7 @@ def test_what_is_not_gpt2_is_refused_on_the_way_in(whole):
         dict(position="none"),
         dict(mlp="relu2"),
         dict(norm="rms"),
+        dict(n_hidden=16),
         dict(n_kv_head=1),
         dict(qk_norm=True),
     ):
@@ -472,7 +473,11 @@ def test_weights_in_another_form_are_refused_with_the_way_out(
     # what the message says to call
     way_out = str(refused.value).partition("to write one: ")[2]
     new = folder / "new"
-    names = {"GPT2LMHeadModel": GPT2LMHeadModel, "old": folder, "new": new}
+    names = {
+        "AutoModelForCausalLM": AutoModelForCausalLM,
+        "old": folder,
+        "new": new,
+    }
     eval(way_out, names)
     theirs = GPT2LMHeadModel.from_pretrained(folder).eval()
     idx = torch.arange(9)[None]

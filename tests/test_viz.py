@@ -160,6 +160,18 @@ def test_lines_and_bars_show_their_numbers(drawn):
     assert [p.get_width() for p in drawn[1].patches] == [1, 2, 3, 4]
 
 
+def test_spreads_show_means_and_ranges(drawn):
+    series = {"a": [[1, 3], [2, 8]], "b": [[4, 4], [5, 6]]}
+    minigpt.viz.spreads(series, ["x", "y"], alt="spreads")
+    points = [line.get_xdata().tolist() for line in drawn[0].lines]
+    assert points == [[2, 5], [4, 5.5]]
+    ranges = [
+        [path.vertices[:, 0].tolist() for path in lines.get_paths()]
+        for lines in drawn[0].collections
+    ]
+    assert ranges == list(series.values())
+
+
 def test_scaling_law_shows_points_and_laws(drawn):
     laws = {"half": lambda n: 8 / n, "quarter": lambda n: 4 / n}
     N, losses = [1, 2, 4], [8.0, 4.0, 1.9]

@@ -99,7 +99,8 @@ function gptWeights({ config, tensors }) {
     ? 2 ** (-8 * (h + 1) / H) : 0);
   const head = get(config.tied ? "token.weight" : "head.weight").data;
   return { token: get("token.weight").data, position, layers,
-    turns: config.position === "rope" ? gptTurns(T, C / H) : null,
+    turns: config.position === "rope"
+      ? gptTurns(T, C / H, config.rope_base ?? T) : null,
     slopes: Array.from({ length: H }, (_, h) => slope(h)),
     norm: config.order === "pre" ? norm("norm") : null,
     head: { w: head, rows: config.vocab_size, columns: C } };
@@ -213,10 +214,10 @@ function gptWaves(T, C) {
 }
 
 // How RoPE turns the pairs of a head at each place: (T, D / 2) each.
-function gptTurns(T, D) {
+function gptTurns(T, D, base) {
   const half = D / 2;
   const angles = Float64Array.from({ length: T * half }, (_, i) => (
-    Math.floor(i / half) * T ** (-2 * (i % half) / D)));
+    Math.floor(i / half) * base ** (-2 * (i % half) / D)));
   return { half, cos: Float32Array.from(angles, Math.cos),
     sin: Float32Array.from(angles, Math.sin) };
 }

@@ -197,15 +197,16 @@ def load_weights(model: GPT, tensors: dict[str, torch.Tensor]) -> None:
 def read_config(text: str) -> GPTConfig:
     """A GPTConfig from JSON.
 
-    Raises CheckpointError for the fields of another version, and for values
-    of which no model can be built.
+    A field that is missing has its default, so files from before it open.
+    Raises CheckpointError for unknown fields, and for values of which no
+    model can be built.
     """
     values = parse_json(text)
-    strange = sorted({f.name for f in fields(GPTConfig)} ^ set(values))
+    strange = sorted(set(values) - {f.name for f in fields(GPTConfig)})
     if strange:
         raise CheckpointError(
             "the configuration is from another version of minigpt: "
-            f"{', '.join(strange)} is unknown to one of the two"
+            f"{', '.join(strange)} is unknown to this one"
         )
     try:
         return GPTConfig(**values)

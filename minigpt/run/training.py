@@ -116,7 +116,8 @@ def recipe_of(options: Train, processes: int = 1) -> Recipe:
 
 def config_of(options: Train, vocab_size: int) -> GPTConfig:
     """The options that say what the model is."""
-    values = {f.name: getattr(options, f.name) for f in fields(GPTConfig)}
+    names = {f.name for f in fields(GPTConfig)} & vars(options).keys()
+    values = {name: getattr(options, name) for name in names}
     return GPTConfig(**values | {"vocab_size": vocab_size})
 
 

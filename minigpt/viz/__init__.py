@@ -9,6 +9,7 @@ from minigpt.viz.figures import (
     parallelism,
     reshaped,
     scaling_law,
+    spreads,
     streams,
 )
 from minigpt.viz.style import ladder, load_record, palette, show, writes
@@ -26,6 +27,7 @@ __all__ = [
     "reshaped",
     "scaling_law",
     "show",
+    "spreads",
     "streams",
     "writes",
 ]

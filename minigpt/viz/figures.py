@@ -47,6 +47,25 @@ def bars(series, names, *, alt, size=None, **axes):
     show(fig, alt)
 
 
+def spreads(series, names, *, alt, size=None, **axes):
+    """Show a mean and, as a line, the range around it, in a row for each name.
+
+    `{label: one list of values for each of the names}`.
+    """
+    fig, ax = plt.subplots(figsize=size or (6.5, 0.8 + 0.35 * len(names)))
+    for i, (label, lists) in enumerate(series.items()):
+        shift = 0.3 * (i - (len(series) - 1) / 2)
+        rows = [row + shift for row in range(len(names))]
+        means = [sum(values) / len(values) for values in lists]
+        ax.plot(means, rows, STYLES[i][0], color=f"C{i}", label=label)
+        ax.hlines(rows, [*map(min, lists)], [*map(max, lists)], color=f"C{i}")
+    ax.set(yticks=range(len(names)), yticklabels=names, **axes)
+    ax.invert_yaxis()
+    if len(series) > 1:
+        ax.legend()
+    show(fig, alt)
+
+
 def maps(
     panels, *, alt, colorbar="", size=None, limits=(None, None), **axes
 ):  # fmt: skip
