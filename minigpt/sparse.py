@@ -201,7 +201,7 @@ class MixtureOfExperts(nn.Module):
     Sources: Shazeer et al. 2017; the balance: Wang et al. 2024.
     """
 
-    def __init__(self, n_embd, *, n_expert=8, top=2, balance=0.01, **options):
+    def __init__(self, n_embd, *, n_expert=8, top=2, balance=0.002, **options):
         super().__init__()
         self.router = nn.Linear(n_embd, n_expert, bias=False)
         mlps = [MLP(n_embd, **options) for _ in range(n_expert)]

@@ -53,9 +53,7 @@ class ExpertMap(Widget):
             [e, *(self._sent(e, chosen) for chosen in firsts)]
             for e in range(self.n_expert)
         ]
-        return html_table(
-            self.describe() + " The first of each:", header, rows
-        )
+        return html_table(self.describe() + " The first of each:", header, rows)
 
     def _sent(self, expert, chosen):
         """The tokens that go to an expert first, as one text."""

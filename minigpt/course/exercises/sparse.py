@@ -10,10 +10,13 @@ cache = RollingCache(4, sinks=1)
 k = torch.arange(1.0, 15.0).view(1, 1, 7, 2)
 v = -k
 """
-FIVE = CACHE + """
+FIVE = (
+    CACHE
+    + """
 for t in range(5):
     cache.update(k[:, :, t : t + 1], v[:, :, t : t + 1])
 """
+)
 SIXTH = "cache.update(k[:, :, 5:6], v[:, :, 5:6])"
 ALL = """\
     k = torch.cat([self.keys, k], 2)  # (B, H, S, D)
@@ -130,7 +133,7 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        "sparse.rolling", "RollingCache", core=True,
+        "sparse.rolling", "RollingCache.update", core=True,
         cases=(
             Case("the first tokens come back",
                  CACHE + "cache.update(k[:, :, :2], v[:, :, :2])",
@@ -242,7 +245,7 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        "sparse.route", "MixtureOfExperts",
+        "sparse.route", "MixtureOfExperts.route",
         cases=(
             Case("each token gets the two experts with the highest scores",
                  MOE + "moe.route(x)[0]"),
@@ -287,17 +290,16 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        "sparse.balance", "MixtureOfExperts",
+        "sparse.balance", "MixtureOfExperts.even_out",
         cases=(
             Case("up for experts with few tokens, down for those with many",
                  LOADS + "moe.even_out(torch.tensor([[0], [0], [0], [1]]))\n"
                  "moe.bias"),
             Case("who has the mean load stays", LOADS
                  + "moe.even_out(torch.tensor([0, 0, 1, 2]))\nmoe.bias"),
-            Case("it adds up, pass by pass", LOADS + """
-                for _ in range(2):
-                    moe.even_out(torch.tensor([[3], [1], [1]]))
-                moe.bias"""),
+            Case("it adds up, pass by pass", LOADS
+                 + "for _ in range(2):\n"
+                 "    moe.even_out(torch.tensor([[3], [1], [1]]))\nmoe.bias"),
             Case("so it is for any loads", """
                 moe = MixtureOfExperts(4, n_expert=6, balance=0.01)
                 moe.even_out(torch.randint(5, (9, 2)))
