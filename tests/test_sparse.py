@@ -476,6 +476,44 @@ def test_kinds_are_counted_once_for_each_expert(benchmark):
     assert len(found["experts"][1]) == len(found["text"])
 
 
+class Symbols:
+    """A tokenizer of 40 symbols."""
+
+    n_vocab = 40
+
+    def decode(self, ids):
+        return "".join(chr(48 + i) for i in ids)
+
+    def encode(self, text):
+        return [ord(c) % 40 for c in text]
+
+
+@pytest.fixture
+def record(benchmark, tmp_path):
+    """An empty record of tiny models, with a random text."""
+    s = benchmark.Settings(n_embd=16, steps=2, more_steps=6, batch_size=2)
+    made = benchmark.Record(tmp_path / "record.json", s, (1,), fresh=False)
+    ids, texts = some_ids(1, 2000)[0], some_ids(2, 513)
+    made.data = None, ids, ids[:600], texts, Symbols()
+    return made
+
+
+@pytest.mark.parametrize("variant", ["RoPE", "ALiBi", "latent", "2 of 8"])
+def test_a_final_run_is_measured_and_never_repeated(
+    benchmark, record, variant, monkeypatch
+):
+    run = benchmark.Run(variant, 1e-3, 1)
+    entry = record.get(run, final=True)
+    lengths = [len(bits) for bits in entry.get("by_place", {}).values()]
+    assert lengths == [32] * {"RoPE": 10, "ALiBi": 1}.get(variant, 0)
+    assert ("loads" in entry) == ("who" in entry) == (variant == "2 of 8")
+    for loads in entry.get("loads", []):
+        assert_close(sum(loads), 1.0)
+    again = benchmark.Record(record.path, record.s, (1,), fresh=False)
+    monkeypatch.setattr(benchmark, "train_model", None)  # would be an error
+    assert again.get(run, final=True) == entry
+
+
 RECORD = ROOT / "notebooks" / "results" / "sparse.json"
 
 
