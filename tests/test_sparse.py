@@ -498,7 +498,10 @@ def record(benchmark, tmp_path):
     return made
 
 
-@pytest.mark.parametrize("variant", ["RoPE", "ALiBi", "latent", "2 of 8"])
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param("RoPE", marks=pytest.mark.slow), "ALiBi", "latent", "2 of 8"],
+)
 def test_a_final_run_is_measured_and_never_repeated(
     benchmark, record, variant, monkeypatch
 ):
