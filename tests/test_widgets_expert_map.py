@@ -56,7 +56,7 @@ def test_tokens_layers_and_tables(opened):
     keyboard.press("Escape")
     cells.nth(2).hover()
     assert root.locator(".mg-expert-same").all_inner_texts() == [
-        "<b>\n2·0", "cat\n2·1"
+        "<b>\n2·0", "cat\n2·1", "↵\n3·2"
     ]  # fmt: skip
     root.get_by_label("layer").select_option("1")
     assert who.all_inner_texts() == ["1·0", "1·2", "3·0", "1·3"]

@@ -64,7 +64,7 @@ export default {
       const [first] = of(t);
       cells.forEach(({ cell }, s) => {
         cell.classList.toggle("mg-expert-on", s === t);
-        cell.classList.toggle("mg-expert-same", of(s)[0] === first);
+        cell.classList.toggle("mg-expert-same", of(s).includes(first));
       });
       const said = of(t).join(" and ");
       readout.set(`layer ${state.layer}: “${shown[t]}” (${t}) goes to `
