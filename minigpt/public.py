@@ -30,5 +30,5 @@ def find(name):
     if name not in EXPORTS:
         raise AttributeError(f"module 'minigpt' has no attribute {name!r}")
     if EXPORTS[name] in ("gpt", "train"):
-        import_module("minigpt.modern")  # GPTConfig and Recipe name its parts
+        import_module("minigpt.sparse")  # GPTConfig and Recipe name its parts
     return getattr(import_module(f"minigpt.{EXPORTS[name]}"), name)

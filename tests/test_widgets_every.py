@@ -29,7 +29,7 @@ def notebook():
 
 
 def test_what_stands_in_is_text(notebook):
-    assert len(notebook.cells) == len(VIEWS) == 13
+    assert len(notebook.cells) == len(VIEWS) == 14
     for name, cell in zip(VIEWS, notebook.cells, strict=True):
         for kind in ("text/html", "text/plain"):
             text = cell.outputs[0].data.get(kind, "")

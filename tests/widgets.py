@@ -14,6 +14,7 @@ from minigpt.viz.attention_steps import AttentionSteps
 from minigpt.viz.bigram import BigramTable
 from minigpt.viz.cache_timeline import CacheTimeline
 from minigpt.viz.cross_attention import CrossAttentionMap
+from minigpt.viz.expert_map import ExpertMap
 from minigpt.viz.head_history import HeadHistory
 from minigpt.viz.live_curve import LiveCurve
 from minigpt.viz.logit_lens import LogitLens
@@ -98,6 +99,11 @@ def cross_attention():
     return CrossAttentionMap([(HOSTILE, HOSTILE, w), *many])
 
 
+def expert_map():
+    chosen = torch.arange(4 * N).view(2, N, 2) % 9
+    return ExpertMap(HOSTILE, chosen, n_expert=9)
+
+
 def head_history():
     points = [
         {"step": i, "loss": 1.0, "text": HOSTILE[i - N + 1]} for i in range(N)
@@ -154,6 +160,7 @@ VIEWS = {
     "Byte-pair merges": merges,
     "Sampling dial": sampling_dial,
     "Scale dial": scale_dial,
+    "Who goes where": expert_map,
     "Sliding window": lambda: WindowView(HOSTILE, range(N), block_size=4),
 }
 

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-import minigpt.modern  # noqa: F401 (a configuration may name its parts)
+import minigpt.sparse  # noqa: F401 (a configuration may name its parts)
 from minigpt.files import atomic_write
 from minigpt.gpt import GPT, GPTConfig
 

@@ -54,7 +54,9 @@ class Train:
     """Norm before or after attention and MLP."""
     norm: Literal["layer", "rms"] = "layer"
     """LayerNorm or RMSNorm."""
-    mlp: Literal["gelu", "gelu_tanh", "relu", "swiglu", "relu2"] = "gelu"
+    mlp: Literal["gelu", "gelu_tanh", "relu", "swiglu", "relu2", "experts"] = (
+        "gelu"
+    )
     """Activation of the MLP."""
     position: Literal["learned", "sinusoidal", "none", "rope", "alibi"] = (
         "learned"
