@@ -66,8 +66,8 @@ def weights(model):
         ({"lr": math.nan}, "lr must be positive"),
         ({"min_lr": 0.1}, "min_lr between 0 and lr, got .*min_lr=0.1"),
         ({"min_lr": -0.1}, "min_lr between 0 and lr"),
-        ({"warmup_steps": 1001}, "0 to max_steps=1000, got 1001"),
-        ({"warmup_steps": -1}, "0 to max_steps=1000, got -1"),
+        ({"warmup_steps": 1001}, "must be 0 to 1000, got 1001"),
+        ({"warmup_steps": -1}, "must be 0 to 1000, got -1"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused(changes, message):

@@ -10,6 +10,7 @@ from minigpt.viz.figures import (
     reshaped,
     scaling_law,
     streams,
+    sweeps,
 )
 from minigpt.viz.style import ladder, load_record, palette, show, writes
 
@@ -27,5 +28,6 @@ __all__ = [
     "scaling_law",
     "show",
     "streams",
+    "sweeps",
     "writes",
 ]
