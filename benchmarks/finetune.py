@@ -26,7 +26,6 @@ from tqdm import tqdm
 
 import minigpt.finetune as finetune
 from minigpt import load_model
-from minigpt.run.options import ASSETS
 from minigpt.train import Recipe
 
 CHAPTER = Path(__file__).parent.parent / "notebooks" / "14_finetune.ipynb"
@@ -49,9 +48,8 @@ WORD_RATES = (3e-4, 1e-3, 3e-3)
 def run_cells():
     """Run the chapter's cells tagged "finetune" -> the names they define."""
     base, tokenizer = load_model()
-    log = (ASSETS / "logbook.txt").read_text(encoding="utf-8")
-    names = {"base": base, "tokenizer": tokenizer, "log": log}
-    return chapter_cells(CHAPTER, "finetune", vars(finetune) | names)
+    names = vars(finetune) | {"base": base, "tokenizer": tokenizer}
+    return chapter_cells(CHAPTER, "finetune", names)
 
 
 def trials(part, chapter):

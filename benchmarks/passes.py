@@ -119,7 +119,7 @@ def run(trial, steps, ids, val, vocab_size):
 class Arguments:
     """Run the trials that the record does not hold yet."""
 
-    steps: int = 300
+    steps: int = 240
     """Updates of a run."""
     characters: int = 50_000
     """Of the validation part, evenly from all of it, to measure on."""
