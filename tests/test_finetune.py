@@ -395,7 +395,7 @@ def test_a_coin_changes_its_side_with_every_change(chapter):
     for thought in (False, True):
         for _, question, answer in chapter["coins"](20, 0, thought=thought):
             side, states = "up", []
-            for move in question.split(": up ")[1].split(" =")[0].split():
+            for move in question.removeprefix("coin up: ")[:-2].split():
                 if move == "change":
                     side = {"up": "down", "down": "up"}[side]
                 states.append(side)

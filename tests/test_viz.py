@@ -168,6 +168,7 @@ def test_sweeps_show_the_mean_over_seeds_and_every_seed(drawn):
     assert low.get_xydata().tolist() == [[1, 5], [1, 5], [1, 8]]
     assert list(high.get_ydata()) == seeds[3]
     assert means.get_color() == high.get_color() != other.get_color()
+    assert [x.get_text() for x in drawn[0].get_xticklabels()] == ["1", "3"]
 
 
 def test_scaling_law_shows_points_and_laws(drawn):

@@ -47,6 +47,9 @@ def sweeps(series, *, alt, size=(6.5, 3), **axes):
             there = [at] * len(seeds[at])
             ax.plot(there, seeds[at], "_", ms=9, color=line.get_color())
     ax.set(**axes)
+    tried = sorted({x for seeds in series.values() for x in seeds})
+    ax.set_xticks(tried, [f"{x:g}" for x in tried])
+    ax.xaxis.set_minor_locator(NullLocator())
     if len(series) > 1:
         ax.legend()
     show(fig, alt)
