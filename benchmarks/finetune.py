@@ -8,7 +8,6 @@ this file runs its cells tagged "finetune", on one thread.
 
 - log: five ways to tune on the ship's log, for equal steps and equal seconds
 - coins: answers alone, or with the steps that lead to them
-- words: instructions made of few words or of many
 
 Every way is trained at each of its rates with three seeds.
 """
@@ -29,7 +28,7 @@ from minigpt import load_model
 from minigpt.train import Recipe
 
 CHAPTER = Path(__file__).parent.parent / "notebooks" / "14_finetune.ipynb"
-PARTS = ("log", "coins", "words")
+PARTS = ("log", "coins")
 SEEDS = (0, 1, 2)
 RATES = {
     "all weights": (1e-4, 2e-4, 4e-4, 1e-3, 2e-3),
@@ -42,7 +41,6 @@ ALONE, SECONDS, STEPS = (
     "answer alone", "answer alone, equal seconds", "with steps",
 )  # fmt: skip
 COIN_RATES = (1e-3, 2e-3, 4e-3)
-WORD_RATES = (3e-4, 1e-3, 3e-3)
 
 
 def run_cells():
@@ -52,7 +50,7 @@ def run_cells():
     return chapter_cells(CHAPTER, "finetune", names)
 
 
-def trials(part, chapter):
+def trials(part):
     """What tells the runs of a part from each other, seed by seed."""
     if part == "log":
         ways = [
@@ -62,12 +60,9 @@ def trials(part, chapter):
             if budget == "steps" or not how.startswith("all weights")
             for lr in rates
         ]
-    elif part == "coins":
+    else:
         hows = (ALONE, SECONDS, STEPS)
         ways = [{"how": how, "lr": lr} for how in hows for lr in COIN_RATES]
-    else:
-        pools = (16, 64, len(chapter["MANY"]))
-        ways = [{"words": n, "lr": lr} for n in pools for lr in WORD_RATES]
     return [way | {"seed": seed} for seed in SEEDS for way in ways]
 
 
@@ -104,48 +99,32 @@ def tune_on_log(chapter, steps, speed, *, how, budget, lr, seed):
     }
 
 
-def tune_on_pairs(chapter, draw, tested, *, steps, lr, seed, callback=None):
-    """Tune a copy of the base model on pairs -> the copy, seconds."""
-    model, begin = copy.deepcopy(chapter["base"]), time.process_time()
-    recipe = Recipe(
-        max_steps=steps, warmup_steps=steps // 10, lr=lr, min_lr=lr / 10,
-        seed=seed,
-    )  # fmt: skip
-    batches = chapter["lessons"](draw, {question for _, question, _ in tested})
-    finetune.tune(model, batches, recipe, callback=callback)
-    return model, time.process_time() - begin
-
-
 def tune_on_coins(chapter, steps, speed, *, how, lr, seed):
     """-> how often the last state of new coins is right."""
-    draw = partial(chapter["coins"], thought=how == STEPS)
-    tested = list({pair[1]: pair for pair in draw(500, seed=1)}.values())[:64]
-    tuning = partial(tune_on_pairs, chapter, draw, tested, lr=lr, seed=seed)
-    kind = STEPS if how == STEPS else ALONE
-    if kind not in speed:
-        speed[kind] = clock(lambda note: tuning(steps=10, callback=note))
+    questions = {pair[1]: pair for pair in chapter["coins"](500, seed=1)}
+    tested = [*questions.values()][:64]  # of 256
+
+    def tuning(thought, steps, callback=None):
+        model = copy.deepcopy(chapter["base"])
+        recipe = Recipe(
+            max_steps=steps, warmup_steps=steps // 10, lr=lr, min_lr=lr / 10,
+            seed=seed,
+        )  # fmt: skip
+        draw = partial(chapter["coins"], thought=thought)
+        batches = chapter["lessons"](draw, {asked for _, asked, _ in tested})
+        finetune.tune(model, batches, recipe, callback=callback)
+        return model
+
+    for kind in (ALONE, STEPS):
+        if kind not in speed:
+            speed[kind] = clock(partial(tuning, kind == STEPS, 10))
     if how == SECONDS:
         steps = round(steps * speed[STEPS] / speed[ALONE])
-    model, spent = tuning(steps=steps)
+    begin = time.process_time()
+    model = tuning(how == STEPS, steps)
+    spent = time.process_time() - begin
     right = chapter["last_right"](model, tested)
     return {"steps": steps, "right": right, "seconds": round(spent, 2)}
-
-
-def tune_on_words(chapter, steps, speed, *, words, lr, seed):
-    """-> the share of right answers with the words of the lessons, and new."""
-    pool = chapter["MANY"][:words]
-    draw = partial(chapter["pairs"], pool=pool)
-    own = draw(160, seed=10**6)
-    unseen = chapter["pairs"](160, seed=10**6, pool=chapter["OTHERS"])
-    model, spent = tune_on_pairs(
-        chapter, draw, own, steps=steps, lr=lr, seed=seed
-    )
-    return {
-        "steps": steps,
-        "own": chapter["solved"](model, own),
-        "unseen": chapter["solved"](model, unseen),
-        "seconds": round(spent, 2),
-    }
 
 
 @dataclass
@@ -158,8 +137,6 @@ class Arguments:
     """Updates on the log, where steps are equal."""
     coins: int = 160
     """Updates on coins, where steps are equal."""
-    words: int = 90
-    """Updates on instructions."""
     only: int | None = None
     """As many new runs of each part, then stop."""
 
@@ -175,12 +152,12 @@ def main(a):
         "versions": versions(),
     }
     speed = record.setdefault("seconds_a_step", {})
-    tuners = dict(zip(PARTS, (tune_on_log, tune_on_coins, tune_on_words)))
+    tuners = {"log": tune_on_log, "coins": tune_on_coins}
     for part in a.parts:
         done = record.setdefault(part, [])
         new = [
             trial
-            for trial in trials(part, chapter)
+            for trial in trials(part)
             if not any(trial.items() <= entry.items() for entry in done)
         ]
         for trial in tqdm(new[: a.only], desc=part):
