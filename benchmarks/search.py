@@ -1,79 +1,65 @@
-"""Which rate, width, depth and text: many small runs, recorded.
+"""Which rate, width, depth and warmup: many small runs, recorded.
 
     python benchmarks/search.py
 
-Writes notebooks/results/search_sotu.json, run by run; a run that the record
-holds already is skipped. Character models on the default corpus, trained by
-`minigpt.train` on one thread. In the first part every run gets the same
-seconds of processor time, so a larger model takes fewer steps. In the second
-part every run takes the same steps, on different texts.
+Writes notebooks/results/search_sotu.json for chapter 9, run by run; a run
+that the record holds already is skipped. Character models on the default
+corpus, trained by `minigpt.train` on one thread. Every shape is trained at
+each of the rates with three seeds, for equal seconds and for equal steps.
+How many steps fit into the seconds is measured once for each shape and
+recorded, so a run does not depend on how busy the machine is.
 """
 
-import math
 import time
 from dataclasses import asdict, dataclass, replace
 
 import torch
 import tyro
 from common import RESULTS, load, read, save, today, versions
+from tqdm import tqdm
 
 from minigpt.bigram import evaluate
 from minigpt.gpt import GPT, GPTConfig
-from minigpt.train import (
-    Recipe,
-    accumulate,
-    learning_rate,
-    make_optimizer,
-    step_batches,
-    step_seed,
-    train_step,
-)
+from minigpt.train import Recipe, train
+
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+SHAPES = ((32, 2), (64, 2), (128, 2), (64, 1), (64, 4))  # channels, blocks
+SEEDS = (1, 2, 3)
+BLOCK, BATCH = 64, 16
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run: what it asks, the model, the recipe, the text."""
+    """One run: what is equal in its part, the model, the recipe."""
 
     part: str
-    lr: float = 3e-3
+    lr: float
+    seed: int
     n_embd: int = 64
     n_layer: int = 2
-    dropout: float = 0.0
+    warmup: float = 0.1  # share of the steps
     steps: int = 0  # 0: as many as fit into the seconds
-    share: float = 1.0  # of the training text, from all of its parts
-    text: str = "as it is"
 
     @property
     def name(self):
         return " ".join(f"{k}={v}" for k, v in asdict(self).items())
 
-
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-WIDTHS = (32, 64, 128)
-DEPTHS = (1, 2, 4, 8)
-SHARES = (0.003, 0.01, 0.03, 0.1, 1.0)
-BLOCK, BATCH, POINTS = 64, 32, 6
+    @property
+    def shape(self):
+        return f"{self.n_embd} channels, {self.n_layer} blocks"
 
 
 def trials(steps):
-    """All runs, in the order in which they are made."""
-    grid = [
-        Trial("rate and width", lr=lr, n_embd=width)
-        for width in WIDTHS
-        for lr in RATES
-    ]
-    depth = [Trial("depth", n_layer=n) for n in DEPTHS]
-    data = Trial("share of the text", steps=steps)
-    some = [replace(data, share=share) for share in SHARES]
-    little = replace(data, part="little text", share=0.01)
-    helped = [
-        little,
-        replace(little, dropout=0.2),
-        replace(little, text="half the windows in lower case"),
-    ]
-    double = replace(data, part="duplicates", share=0.1)
-    copies = [double, replace(double, text="nine tenths one message")]
-    return [*grid, *depth, *some, *helped, *copies]
+    """All runs, seed by seed."""
+    found = []
+    for seed in SEEDS:
+        for lr in RATES:
+            for n_embd, n_layer in SHAPES:
+                trial = Trial("equal seconds", lr, seed, n_embd, n_layer)
+                equal = replace(trial, part="equal steps", steps=steps)
+                found += [trial, equal]
+            found.append(Trial("no warmup", lr, seed, warmup=0.0))
+    return found
 
 
 def spread(text, n):
@@ -83,113 +69,62 @@ def spread(text, n):
     return "".join(pieces)[:n]
 
 
-def training_text(trial, corpus):
-    """The text that a trial trains on."""
-    text = corpus.train_text
-    text = spread(text, round(trial.share * len(text)))
-    if trial.text == "nine tenths one message":
-        message = text[: len(text) // 100]
-        text = text[: len(text) // 10] + message * 90
-    return text
-
-
-def lowered(tokenizer):
-    """A function x, y -> x, y that writes every other window small."""
-    small = torch.tensor(
-        [
-            tokenizer.ids.get(c.lower(), tokenizer.ids[c])
-            for c in tokenizer.tokens
-        ]
-    )
-
-    def change(x, y):
-        even = torch.arange(len(x))[:, None] % 2 == 0
-        return torch.where(even, small[x], x), torch.where(even, small[y], y)
-
-    return change
-
-
-def seconds_a_step(model, ids, recipe):
-    """Processor seconds of one update, the best of four."""
-    optimizer = make_optimizer(model, recipe)
-    times = []
-    for step in range(4):
-        begin = time.process_time()
-        accumulate(model, step_batches(ids, step, recipe, block_size=BLOCK))
-        optimizer.step()
-        times.append(time.process_time() - begin)
-    return min(times)
-
-
-def run(trial, corpus, val, seconds, seed):
-    """One trial: training and held-out loss in nats, and what it took."""
-    tokenizer = corpus.tokenizer
-    ids = torch.tensor(tokenizer.encode(training_text(trial, corpus)))
+def build(trial, vocab_size):
+    torch.manual_seed(trial.seed)
     config = GPTConfig(
-        vocab_size=tokenizer.n_vocab,
-        block_size=BLOCK,
-        n_layer=trial.n_layer,
-        n_head=4,
-        n_embd=trial.n_embd,
-        dropout=trial.dropout,
+        vocab_size, BLOCK, n_layer=trial.n_layer, n_head=4, n_embd=trial.n_embd
     )
-    recipe = Recipe(
-        batch_size=BATCH, lr=trial.lr, min_lr=trial.lr / 10, seed=seed
+    return GPT(config)
+
+
+def recipe(trial):
+    return Recipe(
+        max_steps=trial.steps,
+        warmup_steps=round(trial.warmup * trial.steps),
+        lr=trial.lr,
+        min_lr=trial.lr / 10,
+        batch_size=BATCH,
+        micro_batch_size=BATCH,
+        seed=trial.seed,
     )
-    torch.manual_seed(seed)
-    model = GPT(config)
-    steps = trial.steps
-    if not steps:
-        steps = max(24, round(seconds / seconds_a_step(model, ids, recipe)))
-        torch.manual_seed(seed)
-        model = GPT(config)
-    recipe = replace(recipe, max_steps=steps, warmup_steps=steps // 10)
-    change = (
-        lowered(tokenizer) if "lower" in trial.text else lambda x, y: (x, y)
-    )
-    curve, spent = fit(model, ids, val, recipe, change)
+
+
+def seconds_a_step(model, recipe, ids):
+    """Processor seconds of one update of a recipe of 11, the best of ten."""
+    times = []
+
+    def note(*_):
+        times.append(time.process_time())
+
+    train(model, ids, recipe, block_size=BLOCK, callback=note)
+    return min(b - a for a, b in zip(times, times[1:]))
+
+
+def run(trial, ids, val, vocab_size):
+    """One trial: its held-out loss in nats, and what it took."""
+    model, begin = build(trial, vocab_size), time.process_time()
+    train(model, ids, recipe(trial), block_size=BLOCK)
+    spent = time.process_time() - begin
     return {
         **asdict(trial),
-        "steps": steps,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "characters": len(ids),
+        "nats": round(evaluate(model, val, block_size=BLOCK), 4),
         "seconds": round(spent, 1),
-        "curve": curve,
     }
-
-
-def fit(model, ids, val, recipe, change):
-    """-> points (steps, training loss, held-out loss), processor seconds."""
-    optimizer = make_optimizer(model, recipe)
-    curve, losses, spent = [], [], 0.0
-    for step in range(recipe.max_steps):
-        begin = time.process_time()
-        torch.manual_seed(step_seed(recipe.seed, step))
-        batches = step_batches(ids, step, recipe, block_size=BLOCK)
-        batches = [change(x, y) for x, y in batches]
-        lr = learning_rate(step, recipe)
-        loss, _ = train_step(model, optimizer, batches, recipe, lr=lr)
-        losses.append(loss)
-        spent += time.process_time() - begin
-        if (step + 1) % (recipe.max_steps // POINTS) == 0:
-            held = evaluate(model, val, block_size=BLOCK)
-            mean = sum(losses) / len(losses)
-            curve.append([step + 1, round(mean, 4), round(held, 4)])
-            losses.clear()
-    return curve, spent
 
 
 @dataclass
 class Arguments:
     """Run the trials that the record does not hold yet."""
 
-    seconds: float = 10.0
-    """Processor time of a run in the first part."""
-    steps: int = 400
-    """Updates of a run in the second part."""
-    seed: int = 1
+    seconds: float = 6.0
+    """Processor time of a run where seconds are equal."""
+    steps: int = 150
+    """Updates of a run where steps are equal."""
     characters: int = 50_000
     """Of the validation part, evenly from all of it, to measure on."""
+    only: int | None = None
+    """As many new runs, then stop."""
 
 
 def main(a):
@@ -197,24 +132,31 @@ def main(a):
     corpus, path = load("sotu"), RESULTS / "search_sotu.json"
     held_out = spread(corpus.val_text, a.characters)
     val = torch.tensor(corpus.tokenizer.encode(held_out))
-    for trial in trials(a.steps):
-        record = read(path)
-        if trial.name in [t["name"] for t in record.get("trials", [])]:
-            continue
-        entry = run(trial, corpus, val, a.seconds, a.seed)
-        entry = {"name": trial.name, **entry}
-        nats = entry["curve"][-1][2]
-        print(f"{nats:.4f} nats {nats / math.log(2):.3f} bits", trial.name)
-        facts = {
-            "corpus": corpus.name,
-            "sha256": corpus.sha256,
-            "command": "python benchmarks/search.py",
-            "arguments": asdict(a),
-            "date": today(),
-            "versions": versions(),
-        }
-        trials_so_far = [*record.get("trials", []), entry]
-        save(path, {**facts, "trials": trials_so_far})
+    ids, vocab_size = corpus.train, corpus.tokenizer.n_vocab
+    record = read(path)
+    record |= {
+        "corpus": corpus.name,
+        "sha256": corpus.sha256,
+        "command": "python benchmarks/search.py",
+        "arguments": {k: v for k, v in asdict(a).items() if k != "only"},
+        "date": today(),
+        "versions": versions(),
+    }
+    speed = record.setdefault("seconds_a_step", {})
+    done = record.setdefault("trials", [])
+    names = {t["name"] for t in done}
+    new = [t for t in trials(a.steps) if t.name not in names]
+    for trial in tqdm(new[: a.only]):
+        name, shape = trial.name, trial.shape
+        if shape not in speed:
+            short = recipe(replace(trial, steps=11))
+            model = build(trial, vocab_size)
+            speed[shape] = round(seconds_a_step(model, short, ids), 5)
+        steps = trial.steps or round(a.seconds / speed[shape])
+        entry = run(replace(trial, steps=steps), ids, val, vocab_size)
+        tqdm.write(f"{entry['nats']:.4f} nats {entry['seconds']} s {name}")
+        done.append({"name": name, **entry})
+        save(path, record)
 
 
 if __name__ == "__main__":

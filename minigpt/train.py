@@ -14,10 +14,7 @@ from minigpt.data import get_batch
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train; the model's shape is in `GPTConfig`.
-
-    Raises ValueError if rates, steps or decay do not make a schedule.
-    """
+    """How to train. Raises ValueError for a schedule that cannot work."""
 
     max_steps: int = 1000  # updates of the weights
     batch_size: int = 32  # windows per step, all micro-batches together
@@ -38,11 +35,9 @@ class Recipe:
                 "lr must be positive and min_lr between 0 and lr, "
                 f"got lr={self.lr}, min_lr={self.min_lr}"
             )
-        if not 0 <= self.warmup_steps <= self.max_steps:
-            raise ValueError(
-                f"warmup_steps must be 0 to max_steps={self.max_steps}, "
-                f"got {self.warmup_steps}"
-            )
+        most, warm = self.max_steps, self.warmup_steps
+        if not 0 <= warm <= most:
+            raise ValueError(f"warmup_steps must be 0 to {most}, got {warm}")
         if self.decay not in ("cosine", "linear"):
             raise ValueError(f"decay is cosine or linear, got {self.decay!r}")
 

@@ -1,7 +1,10 @@
 """minigpt.finetune against torch, closed forms and sums by hand."""
 
 import copy
+import json
 import math
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -366,3 +369,76 @@ def test_answers_in_a_batch_are_those_given_alone_and_stop():
     for row, whole in zip(stopped, free, strict=True):
         until = whole.index(end) if end in whole else 5
         assert row == whole[:until]
+
+
+# ---- the record, and the benchmark behind it
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import finetune
+    finally:
+        sys.path.pop(0)
+    return finetune
+
+
+@pytest.fixture(scope="module")
+def chapter(benchmark):
+    return benchmark.run_cells()
+
+
+def test_a_coin_changes_its_side_with_every_change(chapter):
+    for thought in (False, True):
+        for _, question, answer in chapter["coins"](20, 0, thought=thought):
+            side, states = "up", []
+            for move in question.removeprefix("coin up: ")[:-2].split():
+                if move == "change":
+                    side = {"up": "down", "down": "up"}[side]
+                states.append(side)
+            assert answer.split() == (states if thought else states[-1:])
+
+
+def test_tested_questions_are_in_no_batch(chapter):
+    tested = {question for _, question, _ in chapter["coins"](400, seed=1)}
+    tested = set(sorted(tested)[:128])
+    batch = chapter["lessons"](chapter["coins"], tested)
+    tokenizer, seen = chapter["tokenizer"], set()
+    for seed in range(5):
+        x, targets = batch(dice(seed))
+        for row, wanted in zip(x.tolist(), targets.tolist()):
+            start = next(t for t, y in enumerate(wanted) if y != -100)
+            seen.add(tokenizer.decode(row[: start + 1]))
+    assert len(seen) > 40 and not seen & tested
+
+
+def test_tuning_on_the_log_learns_it(benchmark, chapter):
+    before = chapter["bits"](chapter["base"])
+    for how in ("all weights", "LoRA, rank 4"):
+        found = benchmark.tune_on_log(
+            chapter, 6, {how: 1.0}, how=how, budget="steps", lr=1e-3, seed=0
+        )
+        assert found["log"] < before[0] - 0.1 and found["steps"] == 6
+
+
+def test_equal_seconds_are_more_steps_where_steps_are_faster(
+    benchmark, chapter
+):
+    speed = {benchmark.ALONE: 1.0, benchmark.STEPS: 2.0}
+    for how, steps in (benchmark.SECONDS, 4), (benchmark.STEPS, 2):
+        found = benchmark.tune_on_coins(
+            chapter, 2, speed, how=how, lr=1e-3, seed=0
+        )
+        assert found["steps"] == steps and 0 <= found["right"] <= 1
+
+
+@pytest.mark.parametrize("part", ["log", "coins"])
+def test_record_holds_every_run_of_the_benchmark(benchmark, part):
+    path = ROOT / "notebooks" / "results" / "finetune.json"
+    runs = json.loads(path.read_text(encoding="utf-8"))[part]
+    for trial in benchmark.trials(part):
+        found = [run for run in runs if trial.items() <= run.items()]
+        assert len(found) == 1 and found[0]["steps"] > 0

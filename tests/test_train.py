@@ -2,8 +2,11 @@
 
 import copy
 import doctest
+import json
 import math
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,8 +69,8 @@ def weights(model):
         ({"lr": math.nan}, "lr must be positive"),
         ({"min_lr": 0.1}, "min_lr between 0 and lr, got .*min_lr=0.1"),
         ({"min_lr": -0.1}, "min_lr between 0 and lr"),
-        ({"warmup_steps": 1001}, "0 to max_steps=1000, got 1001"),
-        ({"warmup_steps": -1}, "0 to max_steps=1000, got -1"),
+        ({"warmup_steps": 1001}, "must be 0 to 1000, got 1001"),
+        ({"warmup_steps": -1}, "must be 0 to 1000, got -1"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused(changes, message):
@@ -303,3 +306,54 @@ def test_a_text_that_repeats_is_learned(ids):
     train(model, period, r, block_size=8, callback=note)
     assert [step for step, _ in losses] == list(range(80))
     assert losses[0][1] > 2.4 and losses[-1][1] < 0.1
+
+
+# --- the records, and the benchmarks behind them -----------------------------
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import passes
+        import search
+    finally:
+        sys.path.pop(0)
+    return search, passes
+
+
+def record(name):
+    path = ROOT / "notebooks" / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_records_hold_every_run_of_the_benchmarks(benchmarks):
+    search, passes = benchmarks
+    found = record("search_sotu")
+    names = [t["name"] for t in found["trials"]]
+    wanted = search.trials(found["arguments"]["steps"])
+    assert sorted(names) == sorted(t.name for t in wanted)
+    names = [t["name"] for t in record("passes_sotu")["trials"]]
+    assert sorted(names) == sorted(t.name for t in passes.trials())
+
+
+def test_equal_seconds_are_equal_steps_within_a_shape(benchmarks):
+    found = record("search_sotu")
+    seconds, speed = found["arguments"]["seconds"], found["seconds_a_step"]
+    for trial in found["trials"]:
+        if trial["part"] != "equal steps":
+            shape = f"{trial['n_embd']} channels, {trial['n_layer']} blocks"
+            assert trial["steps"] == round(seconds / speed[shape])
+
+
+def test_texts_are_as_long_as_the_passes_and_copies_say(benchmarks):
+    _, passes = benchmarks
+    ids, lower = torch.arange(1000), torch.arange(1000, 2000)
+    four = passes.text_of(passes.Trial(4), ids, lower)
+    assert torch.equal(four, ids[:250])
+    copies = passes.text_of(passes.Trial(1, text=passes.COPIES), ids, lower)
+    assert len(copies) == 1000 and (copies < 10).sum() == 910
+    both = passes.text_of(passes.Trial(4, text=passes.LOWER), ids, lower)
+    assert both.tolist() == [*range(250), *range(1000, 1250)]

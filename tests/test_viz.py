@@ -172,6 +172,17 @@ def test_spreads_show_means_and_ranges(drawn):
     assert ranges == list(series.values())
 
 
+def test_sweeps_show_the_mean_over_seeds_and_every_seed(drawn):
+    seeds = {3: [1.0, 2.0, 6.0], 1: [5.0, 5.0, 8.0]}
+    minigpt.viz.sweeps({"a": seeds, "b": {1: [4.0]}}, alt="sweeps")
+    means, low, high, other, _ = drawn[0].lines
+    assert means.get_xydata().tolist() == [[1, 6], [3, 3]]
+    assert low.get_xydata().tolist() == [[1, 5], [1, 5], [1, 8]]
+    assert list(high.get_ydata()) == seeds[3]
+    assert means.get_color() == high.get_color() != other.get_color()
+    assert [x.get_text() for x in drawn[0].get_xticklabels()] == ["1", "3"]
+
+
 def test_scaling_law_shows_points_and_laws(drawn):
     laws = {"half": lambda n: 8 / n, "quarter": lambda n: 4 / n}
     N, losses = [1, 2, 4], [8.0, 4.0, 1.9]

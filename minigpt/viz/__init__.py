@@ -11,6 +11,7 @@ from minigpt.viz.figures import (
     scaling_law,
     spreads,
     streams,
+    sweeps,
 )
 from minigpt.viz.style import ladder, load_record, palette, show, writes
 
@@ -29,5 +30,6 @@ __all__ = [
     "show",
     "spreads",
     "streams",
+    "sweeps",
     "writes",
 ]

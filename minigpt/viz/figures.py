@@ -1,6 +1,7 @@
 """Figures of the chapters in one call each: lines, bars, maps, clocks."""
 
 import math
+from statistics import mean
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator, MultipleLocator, NullLocator
@@ -26,6 +27,29 @@ def lines(series, *, alt, levels=None, size=(6.5, 3), marks=True, **axes):
         where = ax.get_yaxis_transform()  # x: share of the axis, y: a value
         ax.text(0.99, value, label, transform=where, ha="right", va="bottom")
     ax.set(**axes)
+    if len(series) > 1:
+        ax.legend()
+    show(fig, alt)
+
+
+def sweeps(series, *, alt, size=(6.5, 3), **axes):
+    """Show means over seeds as lines, and every seed as a dash.
+
+    `series` are {label: {x: one value for each seed}}. Other arguments go to
+    matplotlib's `ax.set`.
+    """
+    fig, ax = plt.subplots(figsize=size)
+    for i, (label, seeds) in enumerate(series.items()):
+        x = sorted(seeds)
+        y, style = [mean(seeds[at]) for at in x], STYLES[i % len(STYLES)]
+        (line,) = ax.plot(x, y, style, ms=4, label=label)
+        for at in x:
+            there = [at] * len(seeds[at])
+            ax.plot(there, seeds[at], "_", ms=9, color=line.get_color())
+    ax.set(**axes)
+    tried = sorted({x for seeds in series.values() for x in seeds})
+    ax.set_xticks(tried, [f"{x:g}" for x in tried])
+    ax.xaxis.set_minor_locator(NullLocator())
     if len(series) > 1:
         ax.legend()
     show(fig, alt)
