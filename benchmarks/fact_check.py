@@ -197,7 +197,11 @@ def main(a):
     if "gpt4" not in record:
         encoding = tiktoken.encoding_for_model("gpt-4")
         ids = encoding.encode("Hello, world!")
-        record["gpt4"] = {"encoding": encoding.name, "ids": ids}
+        record["gpt4"] = {
+            "encoding": encoding.name,
+            "n_vocab": encoding.n_vocab,
+            "ids": ids,
+        }
         save(path, record)
     done = {t["name"] for t in record.get("trials", [])}
     for trial in tqdm([t for t in trials if t.name not in done]):
