@@ -1,8 +1,17 @@
-"""The reader's verdicts beside those of the cells."""
+"""The reader's verdicts beside those of the cells, and what was trained."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from minigpt.course.claims import FactCheck, letter_of
+from minigpt.gpt import GPTConfig
+from minigpt.scale import train_flops
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
@@ -86,3 +95,68 @@ def test_a_cell_that_runs_again_counts_once(capsys):
     facts.verdict(holds=False)
     assert "right about 1 of 1 statements" in facts.score()
     assert capsys.readouterr().out.endswith("✓ you said: does not hold\n")
+
+
+# The benchmark behind three of the statements
+
+
+@pytest.fixture(scope="module")
+def bench():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import fact_check
+    finally:
+        sys.path.pop(0)
+    return fact_check
+
+
+@pytest.fixture(scope="module")
+def trials(bench):
+    seeds = range(3)
+    return [
+        *bench.norms(seeds),
+        *bench.dropout(seeds),
+        *bench.sizes(seeds, vocab_size=96),
+    ]
+
+
+def test_every_variant_has_as_many_rates_and_seeds(trials):
+    varied = ("order", "start", "dropout", "text", "n_layer", "n_embd")
+    for part, each in ("norms", 15), ("dropout", 6), ("sizes", 9):
+        some = [t for t in trials if t.part == part]
+        counts = Counter(tuple(getattr(t, x) for x in varied) for t in some)
+        assert set(counts.values()) == {each}
+        assert len({t.name for t in some}) == len(some)
+
+
+def test_sizes_have_equal_operations_and_the_others_equal_steps(trials):
+    for part in ("norms", "dropout"):
+        assert len({t.steps for t in trials if t.part == part}) == 1
+    flops = {
+        t.n_embd: train_flops(
+            GPTConfig(96, 64, n_layer=2, n_head=4, n_embd=t.n_embd),
+            t.steps * t.batch_size * t.block_size,
+        )
+        for t in trials
+        if t.part == "sizes"
+    }
+    assert len(flops) == 3
+    assert max(flops.values()) < 1.01 * min(flops.values())
+
+
+def test_the_wide_start_is_wider(bench, trials):
+    found = {
+        t.start: bench.build(t, 20).blocks[0].mlp.fc.weight.std().item()
+        for t in trials
+        if t.part == "norms"
+    }
+    assert found["narrow"] == pytest.approx(0.02, rel=0.05)
+    assert found["wide"] == pytest.approx((3 * 32) ** -0.5, rel=0.05)
+
+
+def test_record_holds_every_trial(trials):
+    path = ROOT / "notebooks" / "results" / "fact_check.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    # the steps of sizes depend on the corpus's vocabulary
+    named = {t.name.split(" steps=")[0] for t in trials}
+    assert {t["name"].split(" steps=")[0] for t in record["trials"]} == named
