@@ -148,8 +148,9 @@ def test_source_as_lines_is_understood():
     assert nb["cells"][0]["source"] == "x = 1\n# | no mark"
 
 
-def test_solution_cell_is_folded():
-    nb = notebook(code("1 + 1", tags=["solution"]))
+@pytest.mark.parametrize("tag", ["solution", "verdict"])
+def test_cell_with_an_answer_is_folded(tag):
+    nb = notebook(code("1 + 1", tags=[tag]))
     notebooks.prepare(nb)
     assert "hide-cell" in nb["cells"][0]["metadata"]["tags"]
 

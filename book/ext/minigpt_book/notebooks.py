@@ -5,7 +5,7 @@ On `source-read` the text that Sphinx is about to parse is replaced:
 - `#| export` and other directives, and the marks around solutions, go;
 - a cell with a solution is shown twice: with its blanks, and folded whole,
   the exercise's two hints, folded too, between them;
-- a cell tagged `solution` is folded;
+- a cell tagged `solution` or `verdict` is folded;
 - a figure gets its size, from its resolution;
 - a widget becomes two outputs, its static stand-in and its view, and the
   page gets the state of the widgets it shows, each script text only once;
@@ -35,6 +35,10 @@ BLANK = re.compile(
     r"^([ \t]*)### BEGIN SOLUTION.*?### END SOLUTION", re.MULTILINE | re.DOTALL
 )
 YOURS = r"\1# … yours to write"
+FOLDED = {  # tag: what a reader clicks to open a cell, and to close it
+    "solution": ("Show a solution", "Hide the solution"),
+    "verdict": ("Commit first, then open the cell and its verdict", "Close"),
+}
 LINK = re.compile(
     r"\[([^\]]+)\]\((?:[^)\s]*/)?(\w+)\.(?:ipynb|md)(?:#[^)\s]*)?\)"
 )
@@ -140,14 +144,14 @@ def unlink(markdown, planned):
 
 
 def fold(cell):
-    """Fold a cell tagged `solution` into a <details> that needs no script."""
+    """Fold a tagged cell into a <details> that needs no script."""
     metadata = cell.setdefault("metadata", {})
-    if "solution" not in metadata.get("tags", []):
-        return
-    metadata["tags"].append("hide-cell")
-    metadata.setdefault("mystnb", {}).update(
-        code_prompt_show="Show a solution", code_prompt_hide="Hide the solution"
-    )
+    for tag in FOLDED.keys() & set(metadata.get("tags", [])):
+        show, hide = FOLDED[tag]
+        metadata["tags"].append("hide-cell")
+        metadata.setdefault("mystnb", {}).update(
+            code_prompt_show=show, code_prompt_hide=hide
+        )
 
 
 def size_figure(output):
