@@ -4,8 +4,8 @@
 
 Each candidate changes one thing of the base and trains for equal seconds of
 processor time on one thread, two at a time; its rate falls to zero in a line.
-Regularization matters only where text repeats, so it is tried on a twelfth of
-the text with a smaller model, which then sees its text several times.
+Regularization matters only where text repeats, so it is tried with smaller
+models on a part of the text, which they then see several times.
 Writes notebooks/results/presidents.json; --only tiny measures only candidates
 with that word in their name, and keeps the others' numbers.
 """

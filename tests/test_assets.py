@@ -16,6 +16,7 @@ from minigpt.run.training import config_of, run_options, settled
 
 MODELS = {  # a model that is here: most bytes, most bits per character
     "presidents": (8_000_000, 1.3),
+    "second_term": (8_000_000, 1.2),
     "world": (3_000_000, 0.33),
 }
 FILES = (

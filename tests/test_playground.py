@@ -368,7 +368,7 @@ def random_texts(n):
 @pytest.fixture(scope="module", params=["small", "shipped"])
 def tokenizer(request, engine, tmp_path_factory):
     """A tokenizer, open in Python and in the browser."""
-    path = playground.ASSETS / "presidents" / "tokenizer.json"
+    path = playground.ASSETS / "second_term" / "tokenizer.json"
     if request.param == "small":
         path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
         small_tokenizer().save(path)
@@ -497,7 +497,7 @@ class Server:
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory):
     """A small model and its tokenizer, as the course ships its own."""
-    folder = tmp_path_factory.mktemp("assets") / "presidents"
+    folder = tmp_path_factory.mktemp("assets") / "second_term"
     shape = dict(n_layer=2, n_head=3, n_embd=24, block_size=40)
     return random_assets(folder, small_tokenizer(), **shape)
 

@@ -141,6 +141,26 @@ def test_only_an_address_counts_as_one(given, used, monkeypatch):
     assert foot.repository(Config) == "https://example.org/x/y"
 
 
+@pytest.mark.parametrize(
+    ("given", "used", "prefix"),
+    [
+        ("", "", "/"),
+        (SITE, f"{SITE}/", "/build-a-gpt/"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/", "/"),
+        ("javascript:alert(1)", "", "/"),
+        ("someone.example", "", "/"),
+    ],
+)
+def test_only_an_address_counts_as_the_sites(given, used, prefix, monkeypatch):
+    class Config:
+        html_baseurl = given
+
+    monkeypatch.delenv("BOOK_ADDRESS", raising=False)
+    head.on_config(None, Config)
+    assert Config.html_baseurl == used
+    assert Config.notfound_urls_prefix == prefix
+
+
 def meta(html):
     """{name: content} of the elements for search engines and messengers."""
     return {

@@ -4,7 +4,7 @@
 const PG_LONGEST = 20000; // characters
 // What the text begins with, for each model.
 const PG_EXAMPLES = {
-  presidents: ["Fellow-Citizens of the Senate and House of",
+  second_term: ["Fellow-Citizens of the Senate and House of",
     "The state of the Union is", "We must not forget that the American"],
   world: ["Mia was in the kitchen.",
     "Tom had a red ball. He gave the ball to Mia. The ball was in",
@@ -233,7 +233,7 @@ class Playground {
     this.room.replaceChildren();
     this.bench.hidden = false;
     const untouched = this.examples.includes(this.mine.text);
-    this.examples = PG_EXAMPLES[this.model.name] ?? PG_EXAMPLES.presidents;
+    this.examples = PG_EXAMPLES[this.model.name] ?? PG_EXAMPLES.second_term;
     this.editor.offer(this.examples);
     this.editor.area.value = untouched ? this.examples[0] : this.mine.text;
     this.typed(`The model is ready${kept ? " (kept from before)" : ""}: `

@@ -29,6 +29,11 @@ SHIPPED = {  # a folder in ASSETS: the commands that make its files again
         "train --preset reference --threads 1 --out runs/reference",
         "export-model runs/reference minigpt/assets/presidents",
     ),
+    "second_term": (
+        "train --preset second_term --compile --threads 2 "
+        "--out runs/second_term",
+        "export-model runs/second_term minigpt/assets/second_term --int8",
+    ),
     "world": (
         "train --preset world --compile --threads 2 --out runs/world",
         "export-model runs/world minigpt/assets/world --int8",
@@ -42,10 +47,10 @@ def load_model(
     """path -> a GPT (float32, CPU, ready to use) and its tokenizer.
 
     `path` is the folder of a run, of an exported model or of one in Hugging
-    Face's GPT-2 format, or a name: "presidents" (the default) and "world"
-    come with the course, and "gpt2" is GPT-2 small, downloaded once. Of a run,
-    `weights` takes the best or the last; if no best is stored yet, you get the
-    last, with a note.
+    Face's GPT-2 format, or a name: "presidents" (the default), "second_term"
+    and "world" come with the course, and "gpt2" is GPT-2 small, downloaded
+    once. Of a run, `weights` takes the best or the last; if no best is stored
+    yet, you get the last, with a note.
     Raises ValueError, with the way out, where there is no model.
     """
     if weights not in ("best", "last"):

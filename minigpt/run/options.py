@@ -27,9 +27,9 @@ class Train:
     preset: Literal["none", "reference", "second_term", "world", "fast"] = (
         "none"
     )
-    """Start from other defaults: reference and world train the models that
-    come with the course, second_term another of presidents with the parts of
-    chapter 15, and fast learns the most in a minute on a laptop."""
+    """Start from other defaults: reference, second_term and world train the
+    models that come with the course (reference is called presidents there),
+    and fast learns the most in a minute on a laptop."""
 
     corpus: str = "sotu"
     """sotu, world, tinyshakespeare, or the path of a text file."""
@@ -171,9 +171,9 @@ class Generate:
     prompt: tyro.conf.Positional[str] = "-"
     """The text to continue; - reads it from standard input."""
     model: Path = ASSETS / "presidents"
-    """The model: presidents or world, which come with the course; gpt2, the
-    real GPT-2 small (548 MB, downloaded once); or the folder of a run, of an
-    exported model, or of a model in Hugging Face's GPT-2 format."""
+    """The model: presidents, second_term or world, which come with the course;
+    gpt2, the real GPT-2 small (548 MB, downloaded once); or the folder of a
+    run, of an exported model, or of a model in Hugging Face's GPT-2 format."""
     tokens: int = 200
     """The most tokens to write; an end-of-text token stops earlier."""
     temperature: float = 1.0
@@ -204,7 +204,7 @@ class Eval:
     """
 
     model: tyro.conf.Positional[Path] = ASSETS / "presidents"
-    """The model: presidents or world, which come with the course, or the
+    """The model: presidents, second_term or world of the course, or the
     folder of a run or of an exported model."""
     part: Literal["val", "test"] = "val"
     """Which held-out part of the model's corpus."""

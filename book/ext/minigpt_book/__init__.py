@@ -1,6 +1,6 @@
 """What the book needs beyond Jupyter Book, as one local Sphinx extension.
 
-foot.py       the foot of a page: its notebook, a way to report an error
+foot.py       a page's notebook, a way to report, a link to the repository
 head.py       description, address and picture, for search and messengers
 lines.py      where a line of text may end
 mathml.py     LaTeX -> MathML while the book is built (no engine in a page)

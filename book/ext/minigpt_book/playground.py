@@ -25,7 +25,7 @@ VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets"
 FOLDER = "_static/playground"
 FILES = ("tokenizer.json", "model.safetensors")
 MODELS = {  # what the page says about the models in minigpt/assets
-    "presidents": (
+    "second_term": (
         "The presidents",
         "It has read messages of U.S. presidents and writes in their style.",
     ),
