@@ -81,7 +81,7 @@ def dropout(seeds):
         )
         for text in ("little", "all")
         for share in (0.0, 0.2)
-        for lr in (1e-3, 3e-3)
+        for lr in (3e-4, 1e-3, 3e-3, 1e-2)
         for seed in seeds
     ]  # fmt: skip
 
@@ -90,7 +90,7 @@ def sizes(seeds, vocab_size):
     """Three widths, each with as many steps as equal operations allow."""
     found = []
     for n_embd in (32, 64, 128):
-        for times in (0.5, 1, 2):
+        for times in (0.5, 1, 2, 4):
             lr = times * 3e-3 * (64 / n_embd) ** 0.5  # 1: as in chapter 17
             trial = Trial(
                 "sizes", round(lr, 6), 0, n_embd=n_embd, block_size=64,
