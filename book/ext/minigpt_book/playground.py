@@ -39,6 +39,7 @@ PARTS = {
         VIZ / "common.js",
         VIZ / "sampling_dial.js",
         *(HERE / f"{n}.js" for n in ("tokenizer", "model", "load", "worker")),
+        BOOK / "machine" / "inside.js",
     ],
     "page.js": [
         VIZ / "common.js",
@@ -110,15 +111,19 @@ def facts(path):
     return {"name": path.name, "bytes": len(data), "sha256": digest}
 
 
+def version():
+    """What changes in the worker's address when its script changes."""
+    return hashlib.sha256(script("worker.js").encode()).hexdigest()[:16]
+
+
 def box(static, folders):
     """The HTML of the playground; `static` leads to the folder of scripts."""
     known = models(folders)
     if not known:
         return f'<div class="mg-playground">{NOTHING}</div>\n'
-    version = hashlib.sha256(script("worker.js").encode()).hexdigest()[:16]
     return (
         f'<div class="mg-playground" data-static="{html.escape(static)}"'
-        f' data-version="{version}"'
+        f' data-version="{version()}"'
         f' data-models="{html.escape(json.dumps(known))}">{NO_SCRIPT}</div>\n'
     )
 
