@@ -27,7 +27,7 @@ OUT = ROOT / "book" / "machine" / "record.json"
 sys.path.append(str(ROOT / "book" / "ext"))
 ZERO, STEPS = 80, 45  # as in book/machine/record.js
 # How many steps each strip has above zero: as few as nobody can see.
-STORED = dict(q=127, k=127, v=15, attention=15, hidden=7, mlp=15)
+STORED = dict(q=100, k=100, v=11, attention=11, hidden=5, mlp=11)
 
 
 @torch.no_grad()
@@ -129,7 +129,7 @@ def record(folder, text):
         "tokens": {i: names[i] for i in sorted(shown)},
         "lens": lens,
         "lines": lines,
-        "stream": pack(residual_stream(model, idx)[0, 0], 23),
+        "stream": pack(residual_stream(model, idx)[0, 0], 15),
         "blocks": blocks,
     }
 

@@ -4,17 +4,17 @@
 const MC_FLOW = [ // [strip, what it is, the strips it is added from]
   ["stream", "what arrives"],
   ["read1", "normalized"],
-  ["q", "queries: what each head asks for"],
-  ["k", "keys: what this token offers"],
-  ["v", "values: what it hands over"],
+  ["q", "queries: what it asks"],
+  ["k", "keys: what it offers"],
+  ["v", "values: what it gives"],
   ["maps", "where each head looks"],
   ["mixed", "the values it read, blended"],
-  ["attention", "projected back"],
-  ["sum", "⊕ what arrived + attention"],
+  ["attention", "projected: attention"],
+  ["sum", "⊕ plus attention"],
   ["read2", "normalized again"],
-  ["hidden", "hidden channels, after the activation"],
-  ["mlp", "projected back"],
-  ["next", "⊕ what leaves the block"],
+  ["hidden", "hidden channels"],
+  ["mlp", "projected: MLP"],
+  ["next", "⊕ plus MLP: leaves"],
 ];
 const MC_OPENS = new Set(["q", "k", "v", "mixed", "attention", "hidden",
   "mlp"]);
@@ -81,7 +81,7 @@ function mcBlockView(place, strips) {
     const size = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
     return mgEl("li", { class: `mc-row mc-row-${name}` },
       mgEl("span", { class: "mc-name" }, text), body,
-      mgEl("span", { class: "mc-soft" }, `${width} numbers, length `
+      mgEl("span", { class: "mc-soft" }, `${width}, length `
         + `${size.toFixed(1)}`));
   }
 
@@ -92,7 +92,7 @@ function mcBlockView(place, strips) {
       mgEl("div", { class: "mc-minis" }, Array.from({ length: H }, (_, h) => (
         mgEl("a", { href: mcHash({ ...here, h }) }, mcMiniMap(state, at.b, h),
           `head ${h}`)))),
-      mgEl("span", { class: "mc-soft" }, `${n} × ${n} weights each`));
+      mgEl("span", { class: "mc-soft" }, `${n} × ${n} each`));
   }
 
   const rows = MC_FLOW.map(([name, text]) => (name === "maps" ? maps(text)

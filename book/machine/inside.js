@@ -70,6 +70,12 @@ class MachineRun extends GptRun {
     return found;
   }
 
+  pushes() {
+    const { n_embd: C } = this.config;
+    return mcPushes(this.length, C, this.seen.map((seen, l) => ({
+      ...seen, stream: this.stream[l] })));
+  }
+
   // Attention weights of all heads: rows of 1, 2, 3 … numbers each.
   weightsOf() {
     const { n_head: H, n_layer: L, block_size: T } = this.config;
@@ -116,7 +122,7 @@ const machineTasks = {
     const logits = Float32Array.from(run.logits(n - 1));
     return { ids: Array.from(run.ids.subarray(0, n)), fresh: run.fresh,
       cut: Math.max(0, all.ids.length - n), config: run.config, stream,
-      maps: run.weightsOf(), lens: run.lens.slice(0, n),
+      maps: run.weightsOf(), pushes: run.pushes(), lens: run.lens.slice(0, n),
       final: machineFinal(run, n - 1),
       lines: table(logits, new Set(), knobs, 12, undefined).lines.map(
         ({ id, model }) => ({ id, p: model, logit: logits[id] })) };

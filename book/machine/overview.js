@@ -83,10 +83,11 @@ class McOverview {
   layout() {
     const { state: { ids, config: { n_layer: L } }, stage } = this;
     const room = stage.clientWidth || 600;
-    const least = Math.max(58, room < 420 ? room / 5 : 0);
-    this.lane = Math.min(120, Math.max(least, room / ids.length));
-    this.high = 72; // one band
-    this.tile = Math.min(36, this.lane - 20);
+    const least = room < 420 ? room / 5 : 62; // a phone shows five lanes
+    this.lane = Math.min(150, Math.max(least, room / ids.length));
+    this.high = 84; // one band
+    this.tile = Math.min(48, this.lane - 14);
+    this.half = 0.375 * this.tile; // of its height
     this.width = Math.max(room, this.lane * ids.length);
     this.height = L * this.high + 118;
     this.pen = mgCanvas(this.canvas, this.width, this.height);
@@ -141,7 +142,7 @@ class McOverview {
     const ink = (name) => mgColor(this.el, name);
     this.inks = { ink: ink("ink"), soft: ink("soft"), line: ink("line"),
       read: ink("read"), accent: ink("accent"), band: ink("band"),
-      added: ink("added") };
+      added: ink("added"), paper: ink("paper") };
     pen.clearRect(0, 0, width, height);
     for (let l = 0; l < L; l += 1) {
       pen.fillStyle = l % 2 ? this.inks.band : "transparent";
@@ -175,9 +176,9 @@ class McOverview {
 
   // From what is read (below) to the lane that reads (above).
   arc(s, t, l, shift, on) {
-    const { pen, tile, high } = this;
-    const [x0, y0] = [this.x(s) + shift, this.y(l) - tile / 2];
-    const [x1, y1] = [this.x(t) + shift, this.y(l + 1) + tile / 2];
+    const { pen, half, high } = this;
+    const [x0, y0] = [this.x(s) + shift, this.y(l) - half];
+    const [x1, y1] = [this.x(t) + shift, this.y(l + 1) + half];
     pen.beginPath();
     pen.moveTo(x0, y0);
     if (on >= 1) {
@@ -190,7 +191,8 @@ class McOverview {
   }
 
   drawLane(id, t) {
-    const { pen, tile, inks, state: { config: { n_layer: L }, lens } } = this;
+    const { pen, tile, half, inks, state } = this;
+    const { config: { n_layer: L }, lens } = state;
     const mine = t === this.q;
     const reach = this.reach(t);
     pen.textAlign = "center";
@@ -203,32 +205,50 @@ class McOverview {
       pen.strokeStyle = mine ? inks.ink : inks.line;
       pen.lineWidth = mine ? 2 : 1.5;
       pen.beginPath();
-      pen.moveTo(this.x(t), this.y(l) - tile / 2);
-      pen.lineTo(this.x(t), this.y(l) - tile / 2 - (this.high - tile) * part);
+      pen.moveTo(this.x(t), this.y(l) - half);
+      pen.lineTo(this.x(t), this.y(l) - half - (this.high - 2 * half) * part);
       pen.stroke();
+      if (part === 1) this.pushes(l, t);
     }
     for (let l = 0; l <= L && reach >= l; l += 1) {
-      const [x, y] = [this.x(t) - tile / 2, this.y(l) - tile / 2];
+      const [x, y] = [this.x(t) - tile / 2, this.y(l) - half];
       pen.imageSmoothingEnabled = false;
-      pen.drawImage(this.tileOf(l, t), x, y, tile, tile * 0.75);
+      pen.drawImage(this.tileOf(l, t), x, y, tile, 2 * half);
       const glow = reach - l < 1;
       pen.strokeStyle = glow ? inks.read : mine ? inks.ink : inks.line;
       pen.lineWidth = glow ? 3 : mine ? 2 : 1;
-      pen.strokeRect(x, y, tile, tile * 0.75);
+      pen.strokeRect(x, y, tile, 2 * half);
       if (l) this.guess(lens[t][l], x + tile / 2, y - 9, mine);
     }
+  }
+
+  // What attention and the MLP add to the lane, as bars beside its rail.
+  pushes(l, t) {
+    const { pen, inks, state: { pushes, ids } } = this;
+    const at = 2 * (l * ids.length + t);
+    [inks.read, inks.added].forEach((color, i) => {
+      pen.globalAlpha = t === this.q ? 1 : 0.45;
+      pen.fillStyle = color;
+      pen.fillRect(this.x(t) + 2, this.y(l + 0.5) - 3 - 8 * i,
+        Math.min(1, pushes[at + i]) * (this.lane / 2 - 6), 5);
+    });
+    pen.globalAlpha = 1;
   }
 
   guess({ id, p }, x, y, mine) {
     const { pen, inks } = this;
     pen.font = `${mine ? 600 : 400} 11.5px ui-monospace, Menlo, Consolas, `
       + "monospace";
+    pen.lineWidth = 4;
+    pen.lineJoin = "round";
+    pen.strokeStyle = inks.paper; // so that arcs do not cross the word
+    pen.strokeText(this.label(id), x, y);
     pen.fillStyle = p > 0.3 ? inks.ink : inks.soft;
     pen.fillText(this.label(id), x, y);
   }
 
   label(id) {
-    return mgVisible(this.word(id), Math.max(5, Math.floor(this.lane / 7.5)));
+    return mgVisible(this.word(id), Math.max(5, Math.floor(this.lane / 8)));
   }
 
   // A frame around the part that a stop of the tour speaks of.
@@ -236,9 +256,9 @@ class McOverview {
     const { pen, height, width, inks, state: { config: { n_layer: L } } } = this;
     const frames = {
       tokens: [0, height - 30, width, 28],
-      embedding: [0, this.y(0) - this.tile * 0.62, width, this.tile],
-      block: [0, this.y(L - 2), width, this.high],
-      output: [0, 2, width, this.y(L) + this.tile * 0.4],
+      embedding: [0, this.y(0) - this.half - 6, width, 2 * this.half + 12],
+      block: [0, this.y(3), width, this.high],
+      output: [0, 2, width, this.y(L) + this.half + 4],
       cache: [this.x(this.q) - this.lane / 2, 2, this.lane, height - 4],
     };
     const found = frames[this.lit];
@@ -257,7 +277,7 @@ class McOverview {
     const clamp = (v, end) => Math.max(0, Math.min(end, v));
     const t = clamp(Math.floor((event.clientX - area.left - this.x(0)
       + this.lane / 2) / this.lane), ids.length - 1);
-    const up = this.y(0) + this.tile / 2 - (event.clientY - area.top);
+    const up = this.y(0) + this.half - (event.clientY - area.top);
     return { t, l: up < 0 ? -1 : Math.min(L - 1, Math.floor(up / this.high)) };
   }
 

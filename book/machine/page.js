@@ -155,8 +155,9 @@ class McPage {
       ready: () => this.overview.show(state, word, this.at, { pulse, lit }),
       redraw: () => this.overview.show(state, word, this.at, { lit }),
       help: "Lanes are tokens, bands are blocks, and the words above the tiles "
-        + "are what the model would say there. Click a token to see what it "
-        + "reads, and click its lane again to open a block." };
+        + "are what the model would say there. The bars beside a lane are the "
+        + "lengths of what attention (orange) and the MLP (green) add. Click a "
+        + "lane to see what it reads, and again to open a block." };
   }
 
   // A matrix, or a cell of one; both may need weights.

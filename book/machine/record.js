@@ -75,7 +75,8 @@ function mcRecorded(record) {
     return strips;
   });
   const state = { ids, fresh: 0, cut: 0, config, stream, lens, lines,
-    maps: mcMaps(config, blocks, n), final: null };
+    maps: mcMaps(config, blocks, n), pushes: mcPushes(n, C, blocks),
+    final: null };
   return { text, state: async () => state,
     bytes: (id) => tokens[id] ?? "",
     block: async (layer) => blocks[layer], matrix: async () => null };

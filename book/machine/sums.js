@@ -89,6 +89,20 @@ function mcAttentionCell(config, strips, { h, q, k }, n) {
   return { terms, total, steps, row, code: "scores" };
 }
 
+// How long is what attention and the MLP add, against what arrives? Two numbers
+// for each block and place.
+function mcPushes(n, C, blocks) {
+  const length = (values, p) => {
+    const row = mcRow(values, C, p);
+    return Math.sqrt(mcDot(row, row));
+  };
+  return Float32Array.from(blocks.flatMap(({ stream, attention, mlp }) => (
+    Array.from({ length: 2 * n }, (_, i) => {
+      const p = i >> 1;
+      return length(i % 2 ? mlp : attention, p) / length(stream, p);
+    }))));
+}
+
 // Where a linear layer's cell gets its numbers, and what comes after its sum.
 const mcLinears = {
   q: { from: "read1", code: "heads" },

@@ -112,7 +112,7 @@ def plain(path):
     """A part; of the model only what has no weights: norms, softmax."""
     text = play.plain(path)
     if path.name == "model.js":
-        text = text.partition("// --- the parts")[2]
+        text = text.partition("// --- the parts")[2].partition("\n")[2]
         text = text.partition("// --- one text")[0]
         assert "function gptNorm" in text, "model.js has other parts"
     return text

@@ -39,7 +39,7 @@ PARTS = {
         VIZ / "common.js",
         VIZ / "sampling_dial.js",
         *(HERE / f"{n}.js" for n in ("tokenizer", "model", "load", "worker")),
-        BOOK / "machine" / "inside.js",
+        *(BOOK / "machine" / f"{n}.js" for n in ("sums", "inside")),
     ],
     "page.js": [
         VIZ / "common.js",
