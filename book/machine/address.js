@@ -33,7 +33,7 @@ function mcHash(at) {
 }
 
 // Numbers that this model and text do not have are left out.
-function mcFit(at, { config, ids }) {
+function mcFit(at, { config, ids, lines }) {
   const { n_layer: L, n_head: H } = config;
   const n = ids.length;
   const fit = { ...at };
@@ -46,6 +46,7 @@ function mcFit(at, { config, ids }) {
   if (fit.h !== undefined || fit.m === undefined) delete fit.r;
   if (fit.h !== undefined) delete fit.m;
   if (fit.h === undefined || fit.q === undefined) delete fit.k;
+  if (fit.m === "head" && fit.r >= lines.length) delete fit.r;
   return fit;
 }
 

@@ -13,11 +13,7 @@ class McPage {
       redraw: () => this.redraw() });
     this.build(root);
     addEventListener("hashchange", () => this.update());
-    root.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !mcLevel(this.at)) return;
-      event.preventDefault();
-      this.go(null, { at: mcUp(this.at) });
-    });
+    document.addEventListener("keydown", (event) => this.key(event));
     this.update();
   }
 
@@ -30,7 +26,7 @@ class McPage {
     this.status = mgReadout();
     this.readout = mgReadout();
     this.crumbs = mgEl("nav", { class: "mc-crumbs", "aria-label": "place" });
-    this.stage = mgEl("div", { class: "mc-stage" });
+    this.stage = mgEl("div", { class: "mc-stage", tabindex: -1 });
     this.help = mgEl("p", { class: "mg-help" });
     this.next = mgEl("section", { class: "mc-next",
       "aria-label": "what comes next" });
@@ -46,6 +42,19 @@ class McPage {
     this.next, mgEl("div", { class: "mg-bar" }, this.table.button),
     this.table.frame);
     this.offer();
+  }
+
+  // Esc goes one level up; in the tour, arrow keys lead to the next stop, where
+  // nothing else has a use for them.
+  key(event) {
+    if (event.defaultPrevented || !this.at) return;
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (event.key === "Escape" && mcLevel(this.at)) {
+      this.go(null, { at: mcUp(this.at) });
+    } else if (!by || event.altKey
+      || event.target.closest("input, [role=application], [role=region]")
+      || !this.tour.step(by)) return;
+    event.preventDefault();
   }
 
   // --- places ---------------------------------------------------------------
@@ -94,6 +103,7 @@ class McPage {
   async fall() {
     this.source = this.record;
     this.text = this.record.text;
+    this.input.value = this.text;
     this.state = await this.record.state();
     this.at = mcFit({}, this.state);
     await this.show(this.turn, false);
@@ -109,12 +119,14 @@ class McPage {
     const moved = this.view?.el !== view.el;
     this.view = view;
     this.section.dataset.level = mcLevel(this.at);
+    const inside = this.stage.contains(document.activeElement);
     if (moved) this.stage.replaceChildren(view.el);
+    if (moved && inside) this.stage.focus({ preventScroll: true });
     this.readout.set("", { quiet: true });
     this.help.textContent = view.help;
     this.trail();
     this.candidates();
-    this.tour.set(mcParse(location.hash).s);
+    this.tour.set(this.at.s);
     this.table.refresh();
     view.ready?.();
     this.box.dataset.state = "alive";
@@ -142,9 +154,7 @@ class McPage {
 
   overviewOf(place, pulse) {
     const { state, word } = place;
-    const { stop } = this.tour;
-    const s = mcParse(location.hash).s;
-    const lit = s ? MC_TOUR[s - 1]?.lit : stop()?.lit;
+    const lit = MC_TOUR[this.at.s - 1]?.lit;
     const table = () => ({ caption: "The likeliest next token, read after each "
       + "block", header: ["token", ...state.lens[0].map((_, l) => (l
       ? `after block ${l - 1}` : "before the blocks"))],
@@ -217,7 +227,10 @@ class McPage {
     if (m !== undefined) steps.push([MC_MAKES[m] ?? "blended values",
       m === "mixed" ? { t, s, b, q } : { t, s, b, m, q }]);
     if (k !== undefined) steps.push([`${word(q)} reads ${word(k)}`, at]);
-    if (r !== undefined) steps.push([`channel ${r}`, at]);
+    if (r !== undefined) {
+      steps.push([m === "head" ? `“${mgVisible(this.word(state.lines[r].id))}”`
+        : `channel ${r}`, at]);
+    }
     this.crumbs.replaceChildren(mgEl("ol", {}, steps.map(([text, to], i) => (
       mgEl("li", {}, i + 1 === steps.length
         ? mgEl("span", { "aria-current": "page" }, text)

@@ -9,7 +9,7 @@ const mcNumber = (x) => {
   if (x === -Infinity) return "−∞";
   const size = Math.abs(x);
   const text = size !== 0 && size < 0.0005 ? size.toExponential(1)
-    : size.toFixed(size < 10 ? 3 : 2);
+    : size.toFixed(3);
   return x < 0 && Number(text) !== 0 ? `−${text}` : text;
 };
 

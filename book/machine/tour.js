@@ -13,7 +13,7 @@ const MC_TOUR = [
   { chapter: "04_attention", at: { b: 3, h: 1, k: 0 },
     words: "One head, one pair of tokens: a query times a key gives a score. "
       + "Softmax turns the scores of a row into weights." },
-  { chapter: "06_multihead", lit: "heads", at: {},
+  { chapter: "06_multihead", at: {},
     words: "Several heads look at once, each for something else. The arcs show "
       + "what the last token reads, thicker where it reads more." },
   { chapter: "07_block", at: { b: 3 },
@@ -22,10 +22,10 @@ const MC_TOUR = [
   { chapter: "12_lens", lit: "output", at: {},
     words: "After the last block the head reads the vector as a next token. "
       + "Words above the tiles show what it would read earlier." },
-  { chapter: "10_sample", lit: "output", at: {}, candidates: true,
+  { chapter: "10_sample", lit: "output", at: {},
     words: "The model gives every token a probability. One is drawn and "
       + "becomes part of the text. Choose one yourself below." },
-  { chapter: "11_cache", lit: "cache", at: {}, candidates: true,
+  { chapter: "11_cache", lit: "cache", at: {},
     words: "When a token is added, earlier lanes stay as they are: with their "
       + "keys and values kept, only the new lane is computed." },
 ];
@@ -38,17 +38,15 @@ function mcTour({ go, chapters }) {
   const next = mgButton("▶", () => step(1), { "aria-label": "next stop" });
   const start = mgButton("Take the tour", () => show(1));
   const end = mgButton("End the tour", () => show(undefined));
-  const el = mgEl("section", { class: "mc-tour", "aria-label": "tour",
-    onkeydown: (event) => {
-      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!by || now === undefined) return;
-      event.preventDefault();
-      step(by);
-    } }, start, back, text, next, end);
+  const el = mgEl("section", { class: "mc-tour", "aria-label": "tour" }, start,
+    back, text, next, end);
   let now;
 
+  // -> false if there is no such stop
   function step(by) {
-    show(Math.max(1, Math.min(MC_TOUR.length, now + by)));
+    if (!MC_TOUR[now + by - 1]) return false;
+    show(now + by);
+    return true;
   }
 
   function show(s) {
@@ -59,15 +57,18 @@ function mcTour({ go, chapters }) {
   function set(s) {
     now = s >= 1 && s <= MC_TOUR.length ? s : undefined;
     const on = now !== undefined;
-    for (const part of [back, next, end, text]) part.hidden = !on;
+    for (const part of [back, next, end]) part.hidden = !on;
     start.hidden = on;
     back.disabled = now === 1;
     next.disabled = now === MC_TOUR.length;
-    if (!on) return;
+    if (!on) {
+      text.textContent = `${MC_TOUR.length} stops, from a text to its next token`;
+      return;
+    }
     const { words, chapter } = MC_TOUR[now - 1];
     text.replaceChildren(mgEl("b", {}, `${now} of ${MC_TOUR.length} `), words,
       " ", mgEl("a", { href: chapters[chapter].href }, chapters[chapter].title));
   }
 
-  return { el, set, stop: () => MC_TOUR[now - 1] };
+  return { el, set, step };
 }
