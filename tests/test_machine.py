@@ -436,3 +436,38 @@ def test_a_phone_shows_the_last_five_lanes(show):
     )
     assert room[1] > room[0] and room[0] + room[2] == room[1]
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_from_the_disk_the_model_computes_too(show, folder):
+    page = show("#t=Fellow", base=folder.as_uri())
+    page.get_by_text("Computed here").wait_for()
+    page.get_by_role("link", name="how?").first.wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_at_any_level(theme, show):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = show("#t=Fellow", color_scheme=theme)
+    places = ["", "&s=2", "&b=1", "&b=1&h=1", "&b=1&m=mlp"]
+    for place in [*places, "&b=1&h=1&q=1&k=0", "&b=1&m=mixed&r=2"]:
+        page.evaluate("(h) => { location.hash = h; }", f"#t=Fellow{place}")
+        page.wait_for_timeout(300)
+        found = Axe().run(page).response["violations"]
+        serious = [
+            (v["id"], [n["target"] for n in v["nodes"]])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], place
+
+
+def test_chapters_show_their_part():
+    for chapter, (part, place) in machine.PLACES.items():
+        svg = machine.thumbnail(part)
+        assert svg.count("mg-lit") > 0
+        assert part == "all" or svg.count("mg-dim") > svg.count("mg-lit")
+        assert (machine.NOTEBOOKS / f"{chapter}.ipynb").exists()
+        address = f"../book/machine.html#{place}".replace("&", "&amp;")
+        assert f'"{address}"' in machine.card(f"notebooks/{chapter}")
+    assert machine.card("notebooks/17_scale") == ""

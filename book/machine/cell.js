@@ -60,7 +60,7 @@ function mcBars(terms, tell) {
 
 // Three lines of the chapter's own code; `on` is the one at work.
 function mcCode({ module, title, href, lines }, on) {
-  return mgEl("figure", { class: "mc-code" }, mgEl("figcaption", {},
+  return mgEl("div", { class: "mc-code" }, mgEl("p", {},
     "You write this in ", mgEl("a", { href }, title), `, minigpt/${module}`),
   mgEl("pre", { tabindex: 0 }, lines.map((line, i) => mgEl("code", {
     class: i === on && "mc-on", "aria-current": i === on && "true" },

@@ -7,21 +7,13 @@ class McEngine {
       asked: 0, serial: 0, text: null });
   }
 
-  url(name, version) {
-    return new URL(`${this.folder}${name}?v=${version}`, document.baseURI).href;
-  }
-
-  load() {
-    const { name, files } = this.model;
-    this.worker = new Worker(this.url("worker.js", this.version));
+  async load() {
+    this.worker = await startWorker(this);
     return new Promise((done, fail) => {
       this.fail = fail;
       this.worker.onerror = () => fail(new Error(
         "the script for the model could not be started"));
       this.worker.onmessage = ({ data }) => this.hear(data, done);
-      this.worker.postMessage({ do: "load", files: files.map((file) => ({
-        ...file, url: this.url(`${name}/${file.name}`,
-          file.sha256.slice(0, 16)) })) });
     });
   }
 
@@ -49,10 +41,6 @@ class McEngine {
       this.worker.postMessage({ do: task, question, serial: this.serial,
         text: this.text, ...more });
     });
-  }
-
-  end() {
-    this.worker?.terminate();
   }
 
   // A text, or a text whose ids are known (it was written by the model).

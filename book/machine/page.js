@@ -281,10 +281,6 @@ class McPage {
 
   async start() {
     this.loader.hidden = true;
-    if (location.protocol === "file:") {
-      throw new Error("this page is open from the disk, where browsers load no "
-        + "model; the recorded sentence works");
-    }
     const engine = new McEngine(this.facts, (part) => this.status.set(
       `Loading the model: ${Math.round(100 * part)} %`, { quiet: true }));
     this.status.set("Loading the model.");
@@ -329,7 +325,7 @@ class McPage {
           style: { width: `${(100 * p) / most}%` } })),
         mgEl("span", {}, `${(100 * p).toFixed(1)} %`)),
         mgEl("a", { href: mcHash({ ...this.at, m: "head", r, q: undefined }),
-          "aria-label": `how the logit of ${mgVisible(this.word(id))} is made`,
+          "aria-label": `how? The logit of ${mgVisible(this.word(id))}`,
         }, "how?")))));
   }
 

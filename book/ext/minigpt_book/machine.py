@@ -26,6 +26,7 @@ PARTS = [
     play.VIZ / "common.js",
     play.HERE / "tokenizer.js",
     play.HERE / "model.js",
+    play.HERE / "start.js",
     *(
         HERE / f"{name}.js"
         for name in (
@@ -174,6 +175,78 @@ def page_html(folders):
         '<link rel="stylesheet" href="machine.css">'
         f"<main>{box('', '{}.html'.format, folders)}</main>"
         '<script src="machine.js"></script>'
+    )
+
+
+# --- the thumbnail ----------------------------------------------------------
+
+# A chapter's part of the machine, and the place that its thumbnail leads to.
+PLACES = {
+    "01_tokenizer": ("tokens", "s=1"),
+    "04_attention": ("head", "b=3&h=1&q=4&k=1&s=4"),
+    "05_position": ("embedding", "s=3"),
+    "06_multihead": ("heads", "s=5"),
+    "07_block": ("block", "b=3&s=6"),
+    "08_gpt": ("all", "s=2"),
+    "10_sample": ("output", "s=8"),
+    "11_cache": ("lane", "s=9"),
+    "12_lens": ("lens", "s=7"),
+}
+LANES, BANDS, WIDE, HIGH = 5, 4, 30, 22  # of the thumbnail
+
+
+def thumbnail(part):
+    """The overview as a small SVG in which one part is lit."""
+    middle = [WIDE * (t + 0.5) for t in range(LANES)]
+    level = [HIGH * (BANDS - i) + 14 for i in range(BANDS + 1)]
+    last = LANES - 1
+    shapes = []
+
+    def draw(lit, shape):
+        kind = "mg-lit" if part in ("all", *lit) else "mg-dim"
+        shapes.append(f'<g class="{kind}">{shape}</g>')
+
+    for i in range(BANDS):
+        for s in range(last):
+            curve = (
+                f'<path d="M{middle[s]} {level[i] - 4}C{middle[s]} '
+                f"{level[i] - 12} {middle[last]} {level[i + 1] + 12} "
+                f'{middle[last]} {level[i + 1] + 4}"/>'
+            )
+            one = ("head",) if (i, s) == (2, 1) else ()
+            block = ("block",) if i == 1 else ()
+            draw(("heads", "lane", *one, *block), curve)
+    for i, y in enumerate(level):
+        for t, x in enumerate(middle):
+            lit = {0: ("embedding",), 1: ("block",), 2: ("block",)}.get(i, ())
+            if t == last:
+                lit += ("lane",)
+            if i == BANDS:
+                lit += ("output",)
+            draw(lit, f'<rect x="{x - 6}" y="{y - 4}" width="12" height="8"/>')
+            if i:
+                lens = ("lens", "output") if i == BANDS else ("lens",)
+                draw(lens, f'<path d="M{x - 5} {y - 7}h10"/>')
+    for t, x in enumerate(middle):
+        lit = ("tokens", "lane") if t == last else ("tokens",)
+        draw(lit, f'<path d="M{x - 8} {level[0] + 11}h16"/>')
+    width, height = WIDE * LANES, level[0] + 16
+    return (
+        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
+        f'height="{height:g}" aria-hidden="true">{"".join(shapes)}</svg>'
+    )
+
+
+def card(docname):
+    """HTML for the top of a chapter, or "" where it has no part of its own."""
+    chapter = docname.rpartition("/")[2]
+    if chapter not in PLACES:
+        return ""
+    part, place = PLACES[chapter]
+    address = f"../book/machine.html#{html.escape(place)}"
+    return (
+        f'<a class="mg-thumbnail" href="{address}">'
+        f"{thumbnail(part)}<span>This chapter in the machine</span></a>"
     )
 
 
