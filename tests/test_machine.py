@@ -438,6 +438,11 @@ def test_a_phone_shows_the_last_five_lanes(show):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_of_a_long_text_the_end_is_shown(show):
+    page = show(f"#t={quote('1790: ' * 40)}")
+    page.get_by_text("these are its last 32 tokens").wait_for()
+
+
 def test_from_the_disk_the_model_computes_too(show, folder):
     page = show("#t=Fellow", base=folder.as_uri())
     page.get_by_text("Computed here").wait_for()

@@ -89,6 +89,7 @@ class McPage {
           anew: !this.cache.checked });
         if (turn !== this.turn) return;
         Object.assign(this, { state, text });
+        if (this.engine) this.computed();
         pulse = true;
       }
       this.at = mcFit(wanted, this.state);
@@ -285,8 +286,13 @@ class McPage {
       `Loading the model: ${Math.round(100 * part)} %`, { quiet: true }));
     this.status.set("Loading the model.");
     await engine.load();
-    this.status.set("Computed here, by the model of the course.");
     return engine;
+  }
+
+  computed() {
+    const { cut, ids } = this.state;
+    this.status.set(`Computed here, by the model of the course.${cut
+      ? ` Your text is longer: these are its last ${ids.length} tokens.` : ""}`);
   }
 
   // One token more: one that was chosen, or one that is drawn.
