@@ -3,6 +3,7 @@
 foot.py       a page's notebook, a way to report, a link to the repository
 head.py       description, address and picture, for search and messengers
 lines.py      where a line of text may end
+machine.py    the whole computation of one sentence
 mathml.py     LaTeX -> MathML while the book is built (no engine in a page)
 modules.py    the reference of the package, from its docstrings
 notebooks.py  what a notebook shows on its page, without changing the file
@@ -20,6 +21,7 @@ from . import (
     foot,
     head,
     lines,
+    machine,
     mathfont,
     mathml,
     modules,
@@ -41,6 +43,7 @@ def setup(app):
         foot,
         head,
         lines,
+        machine,
         mathfont,
         mathml,
         modules,
