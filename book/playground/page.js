@@ -34,7 +34,7 @@ function pgKnobs(onChange) {
     onChange();
   };
   const ks = [...dialKs(500), Infinity];
-  const off = (text) => (text === "Infinity" || text === "1.00" ? "off" : text);
+  const off = (text) => (["Infinity", "1.00"].includes(text) ? "off" : text);
   const steppers = {
     t: mgStepper({ label: "temperature", min: 0, max: 20, value: 7,
       onInput: (v) => change("t", v / 10),
@@ -552,6 +552,7 @@ class Playground {
   on_token({ ids, serial }) {
     if (serial !== this.serial) return;
     this.now = this.from(ids);
+    this.grown += 1;
     this.drawing ||= setTimeout(() => {
       this.drawing = null;
       this.pull();
@@ -579,7 +580,6 @@ class Playground {
     clearTimeout(this.writing.timer);
     this.writing = null;
     this.drawn = null;
-    this.grown += count;
     if (id !== undefined || this.grown > PG_MOST) this.fold();
     this.place = this.wanted?.at ?? null;
     const rate = count > 5 && !speed
