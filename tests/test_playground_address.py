@@ -58,12 +58,12 @@ def shown(page):
         "chosen": chosen(page),
         "next": page.locator(".mg-pg-next tbody").inner_text(),
         "caption": page.locator(".mg-pg-next caption").inner_text(),
-        "head": page.locator(
-            ".mg-pg-strip[aria-pressed=true]"
-        ).evaluate_all("all => all.map(e => e.title)"),
-        "off": page.locator(
-            ".mg-pg-head[aria-pressed=true]"
-        ).evaluate_all("all => all.map(e => e.getAttribute('aria-label'))"),
+        "head": page.locator(".mg-pg-strip[aria-pressed=true]").evaluate_all(
+            "all => all.map(e => e.title)"
+        ),
+        "off": page.locator(".mg-pg-head[aria-pressed=true]").evaluate_all(
+            "all => all.map(e => e.getAttribute('aria-label'))"
+        ),
         "seed": page.get_by_label("seed").first.input_value(),
     }
 
@@ -232,7 +232,9 @@ def test_image_is_kept_as_a_file_where_the_clipboard_is_refused(
 ):
     page = opened(color_scheme="dark")
     type_text(page, f"{EVIL}\n\n{TEXT}{'word ' * 200}{'x' * 3000}")
-    page.evaluate("navigator.clipboard.write = () => Promise.reject()")
+    page.evaluate(
+        "() => { navigator.clipboard.write = () => Promise.reject(); }"
+    )
     with page.expect_download() as download:
         press(page, "copy image")
     download.value.save_as(tmp_path / "written.png")
