@@ -1010,9 +1010,8 @@ def test_candidates_hang_below_the_text_and_can_be_chosen(opened):
     lines = page.locator(".mg-pg-candidate")
     tokens = lines.locator(".mg-token").all_inner_texts()
     assert [t[:5] for t in tokens] == [row[0][:5] for row in rows]
-    assert lines.locator("> span:last-child").all_inner_texts() == [
-        row[2] for row in rows
-    ]
+    shares = lines.locator("> span:last-child").all_inner_texts()
+    assert [share.strip() for share in shares] == [row[2] for row in rows]
     third = lines.nth(2).locator(".mg-token").inner_text()
     lines.nth(2).click()
     settled(page)

@@ -22,7 +22,7 @@ function stageLine(onChoose) {
     line.id = id;
     token.textContent = mgVisible(text, 16);
     bar.style.width = `${100 * share}%`;
-    number.textContent = pgPercent(share);
+    number.textContent = pgPercent(share).padStart(7); // so nothing moves
     button.classList.toggle("mg-pg-real", Boolean(real));
     button.title = real ? "the text has this token here" : "";
   };
@@ -152,7 +152,8 @@ function pgStage({ onText, onPlace, onHover, onChoose, onKey }) {
     caret.style.transform = `translate(${x}px, ${y}px)`;
     caret.style.height = `${end.height}px`;
     const room = hang.clientWidth - 12 - list.offsetWidth; // its padding
-    list.style.marginInlineStart = `${Math.max(0, Math.min(x - 8, room))}px`;
+    const right = Math.max(0, Math.min(x - 8, room));
+    list.style.transform = `translateX(${right}px)`;
   }
 
   function redraw() {
