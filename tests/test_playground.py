@@ -1115,6 +1115,16 @@ def test_lens_is_drawn_and_follows_the_text(opened):
     expect(rows).to_have_count(3)
 
 
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_every_column_of_the_lens_is_inside_its_frame(width, opened):
+    page = opened(viewport={"width": width, "height": 800})
+    type_text(page, TEXT)
+    tab(page, "Lens")
+    page.locator(".mg-pg-lens").first.wait_for()
+    frame = page.get_by_role("region", name="logit lens")
+    assert frame.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+
+
 def test_heads_are_measured_and_switched_off(opened, reference):
     page = opened()
     type_text(page, "abcdefg")

@@ -128,7 +128,7 @@ function pgStage({ onText, onPlace, onHover, onChoose, onKey }) {
     const read = weights.map((w) => Math.min(1, w / most));
     chips.forEach((chip, s) => {
       const w = s <= place ? read[s] ?? 0 : 0;
-      const share = w < 0.01 ? "" : `${Math.round(55 * Math.sqrt(w))}%`;
+      const share = w < 0.04 ? "" : `${Math.round(55 * Math.sqrt(w))}%`;
       if (chip.style.getPropertyValue("--read") !== share) {
         chip.style.setProperty("--read", share);
       }
