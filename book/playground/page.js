@@ -24,7 +24,7 @@ function pgExamples(name) {
   return PG_EXAMPLES[name] ?? Object.values(PG_EXAMPLES)[0];
 }
 
-// --- settings -----------------------------------------------------------------
+// --- settings ---------------------------------------------------------------
 
 // Which tokens may be drawn. onChange(): one of the knobs has been turned.
 function pgKnobs(onChange) {
@@ -90,7 +90,7 @@ function pgPace(onSeed) {
     set seed(value) { seed.value = String(value); } };
 }
 
-// --- loading ------------------------------------------------------------------
+// --- loading ----------------------------------------------------------------
 
 function pgMegabytes(files) {
   const bytes = files.reduce((n, file) => n + file.bytes, 0);
@@ -169,7 +169,7 @@ function pgPlayer(stage, { own, tokens, steps }) {
     stop: () => clearTimeout(timer) };
 }
 
-// --- what the reader can do with the text -------------------------------------
+// --- what the reader can do with the text -----------------------------------
 
 function pgActions({ onWrite, onStop, onBack, onMine, onExample, onLink,
   onPicture }) {
@@ -200,7 +200,7 @@ function pgActions({ onWrite, onStop, onBack, onMine, onExample, onLink,
     share, examples, offer, allow };
 }
 
-// --- all of it ----------------------------------------------------------------
+// --- all of it --------------------------------------------------------------
 
 // `now` is the text that the page shows, `mine` the one that the reader typed
 // last: { text, ids }, ids as soon as the worker has said them. Each change
