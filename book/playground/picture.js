@@ -41,13 +41,17 @@ function pictureParts(pen, pieces) {
     (p) => ({ ...p, line: p.line - cut })) };
 }
 
-// As much of a text as fits into one line.
-function pictureFit(pen, text) {
+// Text in lines of the picture's width; what needs more than six is cut.
+function pictureLines(pen, text) {
   const room = PICTURE.width - 2 * PICTURE.margin;
-  if (pen.measureText(text).width <= room) return text;
-  let n = text.length;
-  while (n && pen.measureText(`${text.slice(0, n)}…`).width > room) n -= 8;
-  return `${text.slice(0, n)}…`;
+  const lines = [""];
+  for (const c of text) {
+    const longer = lines[lines.length - 1] + c;
+    if (pen.measureText(longer).width <= room) lines[lines.length - 1] = longer;
+    else if (lines.length < 6) lines.push(c);
+    else return [...lines.slice(0, -1), `${lines[5].slice(0, -2)}…`];
+  }
+  return lines;
 }
 
 // pieces: the tokens' texts; written: the first that the model wrote; foot:
@@ -57,12 +61,15 @@ function pictureDraw({ pieces, written, foot }) {
   const color = PICTURE_COLORS[mgIsDark() ? "dark" : "light"];
   const canvas = document.createElement("canvas");
   const font = `${size}px ui-monospace, Menlo, Consolas, monospace`;
+  const small = "22px system-ui, sans-serif";
   const pen = canvas.getContext("2d");
+  pen.font = small;
+  const below = foot.flatMap((text) => pictureLines(pen, text));
   pen.font = font;
   const { parts, lines } = pictureParts(pen, pieces.map(
     (piece) => piece.replace(PICTURE_UNSEEN, "")));
   canvas.width = width;
-  canvas.height = Math.max(630, 2 * margin + line * lines + 34 * foot.length
+  canvas.height = Math.max(630, 2 * margin + line * lines + 34 * below.length
     + 40);
   pen.fillStyle = color.paper;
   pen.fillRect(0, 0, canvas.width, canvas.height);
@@ -79,10 +86,10 @@ function pictureDraw({ pieces, written, foot }) {
     pen.fillStyle = color.ink;
     pen.fillText(text, margin + x, y + line / 2 - 5);
   }
-  pen.font = "22px system-ui, sans-serif";
+  pen.font = small;
   pen.fillStyle = color.soft;
-  foot.forEach((text, i) => pen.fillText(pictureFit(pen, text), margin,
-    canvas.height - margin + 10 - 34 * (foot.length - 1 - i)));
+  below.forEach((text, i) => pen.fillText(text, margin,
+    canvas.height - margin + 10 - 34 * (below.length - 1 - i)));
   return canvas;
 }
 

@@ -22,7 +22,7 @@ function stageLine(onChoose) {
     line.id = id;
     token.textContent = mgVisible(text, 16);
     bar.style.width = `${100 * share}%`;
-    number.textContent = pgPercent(share);
+    number.textContent = pgPercent(share).padStart(7); // so nothing moves
     button.classList.toggle("mg-pg-real", Boolean(real));
     button.title = real ? "the text has this token here" : "";
   };
@@ -128,7 +128,7 @@ function pgStage({ onText, onPlace, onHover, onChoose, onKey }) {
     const read = weights.map((w) => Math.min(1, w / most));
     chips.forEach((chip, s) => {
       const w = s <= place ? read[s] ?? 0 : 0;
-      const share = w < 0.01 ? "" : `${Math.round(55 * Math.sqrt(w))}%`;
+      const share = w < 0.04 ? "" : `${Math.round(55 * Math.sqrt(w))}%`;
       if (chip.style.getPropertyValue("--read") !== share) {
         chip.style.setProperty("--read", share);
       }
@@ -151,8 +151,9 @@ function pgStage({ onText, onPlace, onHover, onChoose, onKey }) {
     const [x, y] = [end.right - home.left, end.top - home.top];
     caret.style.transform = `translate(${x}px, ${y}px)`;
     caret.style.height = `${end.height}px`;
-    const room = hang.clientWidth - list.offsetWidth;
-    list.style.marginInlineStart = `${Math.max(0, Math.min(x - 8, room))}px`;
+    const room = hang.clientWidth - 12 - list.offsetWidth; // its padding
+    const right = Math.max(0, Math.min(x - 8, room));
+    list.style.transform = `translateX(${right}px)`;
   }
 
   function redraw() {

@@ -334,7 +334,8 @@ function pgHeads({ L, H, onOff, onMeasure }) {
   const cells = Array.from({ length: L * H }, (_, i) => {
     const bar = mgEl("span", { class: "mg-pg-change", "aria-hidden": "true" });
     const text = mgEl("span", {}, "on");
-    const button = mgEl("button", { type: "button", class: "mg-button mg-pg-head",
+    const button = mgEl("button", { type: "button",
+      class: "mg-button mg-pg-head",
       "aria-pressed": "false", "aria-label": `${name(i)}: off` }, text, bar);
     return { button, text, bar, change: null };
   });
