@@ -2,10 +2,12 @@
 
 The scripts in book/playground become two files, one for the page and one for
 its worker, together with the widgets' own scripts that they use. The weights
-and the tokenizer of each model are copied into a folder beside them. Where no
-model is built, the page says so.
+and the tokenizer of each model are copied into a folder beside them. From the
+disk a page may load only scripts, so each of these files is there a second
+time, as text in a script. Where no model is built, the page says so.
 """
 
+import base64
 import hashlib
 import html
 import json
@@ -44,7 +46,19 @@ PARTS = {
         VIZ / "common.js",
         VIZ / "sampling_dial.js",
         VIZ / "attention_map.js",
-        *(HERE / f"{n}.js" for n in ("tokenizer", "views", "page")),
+        *(
+            HERE / f"{n}.js"
+            for n in (
+                "tokenizer",
+                "start",
+                "recorded",
+                "address",
+                "stage",
+                "views",
+                "picture",
+                "page",
+            )
+        ),
     ],
     "page.css": [
         VIZ / "common.css",
@@ -132,6 +146,15 @@ def write(site, folders):
         (site / folder.name).mkdir(exist_ok=True)
         for name in FILES:
             shutil.copy(folder / name, site / folder.name)
+            text = base64.b64encode((folder / name).read_bytes()).decode()
+            write_disk(site, f"{folder.name}/{name}", text)
+    write_disk(site, "worker.js", script("worker.js"))
+
+
+def write_disk(site, name, text):
+    """`text` as a script that puts it into mgDisk[name] (see start.js)."""
+    code = f"(self.mgDisk ||= {{}})[{json.dumps(name)}] = {json.dumps(text)};\n"
+    (site / f"{name}.js").write_text(code, encoding="utf-8")
 
 
 def page_html(folders):
