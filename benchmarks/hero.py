@@ -32,13 +32,13 @@ from minigpt_book.playground import shipped  # noqa: E402
 PROMPTS_OF_TAKES = (
     "The state of the Union is",
     "We will not rest until every child in America has",
-    "My fellow Americans, tonight",
+    "The people of the United States",
 )
 SAMPLING = Sampling(temperature=0.7, top_p=0.9)
-SHORTEST, LONGEST = 12, 34  # tokens of a take
+SHORTEST, LONGEST = 12, 28  # tokens of a take
 MOST = 5  # candidates that are shown, and the one that was drawn
 ARCS = 3  # heads that are drawn as arcs
-LEVELS = 15  # an attention weight is one hexadecimal digit
+LEVELS = 7  # an attention weight is a digit: its root, rounded
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def take(model, tokenizer, prompt):
                 "permille": [
                     round(1000 * probs[place, i].item()) for i in best
                 ],
-                "rows": "".join(f"{x:x}" for x in rows.flatten().tolist()),
+                "rows": "".join(str(x) for x in rows.flatten().tolist()),
             }
         )
     record = {"tokens": names, "given": given, "seed": seed, "steps": steps}
@@ -115,7 +115,7 @@ def arc_heads(takes):
     return sorted(score.topk(ARCS).indices.tolist())
 
 
-def merges(tokenizer, word="government"):
+def merges(tokenizer, word=" government"):
     """Where the pieces of a word end, after each merge of chapter 1."""
     pieces = [c.encode() for c in word]
     found = [[len(p) for p in pieces]]
@@ -172,7 +172,7 @@ def lens(model, tokenizer, text="The people of the United States have a"):
 
 
 @torch.no_grad()
-def sampling(model, tokenizer, text="I ask the Congress to"):
+def sampling(model, tokenizer, text="We must"):
     """The likeliest next tokens at several temperatures."""
     logits = model(torch.tensor([tokenizer.encode(text)]))[0, -1]
     best = logits.topk(6).indices

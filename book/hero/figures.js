@@ -32,7 +32,7 @@ function heroMerge(svg, { word, lengths }) {
   const count = heroLetters(HERO_WIDE / 2, 122, "", { class: "mg-hero-mid" });
   svg.append(boxes, heroSvg("g", { class: "mg-hero-mono mg-hero-mid" },
     ...Array.from(word, (letter, i) => heroLetters(from + (i + 0.5) * cell, 70,
-      letter))), count);
+      mgVisible(letter)))), count);
 
   // Places between letters where a piece ends.
   const ends = lengths.map((row) => {
@@ -118,7 +118,7 @@ function heroLearning(svg, { prompt, steps, texts, eval_steps, eval_loss }) {
     dot.setAttribute("cx", at);
     dot.setAttribute("cy", heights(at));
     label.textContent = `step ${steps[i].toLocaleString("en-US")}`;
-    const text = mgVisible(texts[i].trim(), 60, " ");
+    const text = mgVisible(texts[i].replace(/\s+/g, " ").trim(), 60, " ");
     const shown = Array.from(text).slice(0, Math.ceil(60 * Math.min(1,
       part * 1.6)));
     rows.forEach((row, r) => {

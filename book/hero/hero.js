@@ -6,8 +6,6 @@ const HERO_REST = 3200; // at the end of a recorded text
 const HERO_PAUSE = 700; // after the last key, before the model goes on
 const HERO_TOKENS = 40; // that the model writes at a time
 
-const heroFromDisk = location.protocol === "file:";
-
 function heroMegabytes(bytes) {
   return (bytes / 1e6).toFixed(1);
 }
@@ -16,7 +14,7 @@ function heroMegabytes(bytes) {
 function heroRecorded({ tokens, given, steps }, k) {
   const T = given + k;
   const { texts, permille, rows } = steps[k];
-  const weights = Array.from(rows, (digit) => (parseInt(digit, 16) / 15) ** 2);
+  const weights = Array.from(rows, (digit) => (Number(digit) / 7) ** 2);
   return { tokens: tokens.slice(0, T), given,
     rows: Array.from({ length: weights.length / T }, (_, i) => (
       weights.slice(i * T, (i + 1) * T))),
@@ -62,13 +60,13 @@ class Hero {
       "loading the model" });
     this.said = mgEl("p", { class: "mg-hero-said", role: "status" });
     const controls = mgEl("div", { class: "mg-hero-controls" },
-      heroFromDisk ? null : this.field, this.toggle, this.another);
+      this.field, this.toggle, this.another);
     const widget = mgWidget(this.box, { label: "The model writes",
       redraw: () => this.stage.redraw() });
     this.root = widget.root;
     this.root.append(this.stage.el, controls, mgEl("p",
       { class: "mg-hero-status" }, this.bar, this.status), this.said);
-    if (!heroFromDisk) this.takeKeys();
+    this.takeKeys();
   }
 
   // "Take the keyboard", and a letter that was typed at nothing.
@@ -98,12 +96,10 @@ class Hero {
     const { model } = this;
     const [{ files }] = JSON.parse(this.box.dataset.models);
     const bytes = files.reduce((n, file) => n + file.bytes, 0);
-    const recorded = heroFromDisk ? "A recording: a page from disk cannot "
-      + "start the model here." : `A recording. Type, and the model itself `
-      + `takes over: ${heroMegabytes(bytes)} MB, loaded once.`;
     this.status.textContent = words || (model?.ready && this.text
       ? "Live: the model runs in this page, and nothing you type leaves it."
-      : recorded);
+      : "A recording. Type something, and the model itself takes over: "
+        + `${heroMegabytes(bytes)} MB, loaded once.`);
     this.toggle.textContent = this.done ? "continue"
       : this.paused ? "play" : "pause";
     this.root.dataset.live = String(Boolean(this.text));

@@ -12,26 +12,26 @@ function heroName({ tokens, special }, id) {
     ?? `⟨${byte.toString(16).toUpperCase().padStart(2, "0")}⟩`)).join("");
 }
 
-// onProgress(bytes), onReady(), onFailed(why), onMoment(moment, written),
+// onProgress(bytes), onReady(), onFailed(why), onMoment(moment, drawn),
 // onEnd(): what the hero must know.
 class HeroModel {
   constructor(box, heard) {
-    const { dataset } = box;
+    const { static: folder, version, models } = box.dataset;
+    const [model] = JSON.parse(models);
+    this.bytes = model.files.reduce((n, file) => n + file.bytes, 0);
     Object.assign(this, { heard, serial: 0, ready: false });
-    const [{ name, files }] = JSON.parse(dataset.models);
-    const url = (path, version) => new URL(`${dataset.static}${path}?v=`
-      + version, document.baseURI).href;
-    this.bytes = files.reduce((n, file) => n + file.bytes, 0);
-    this.worker = new Worker(url("worker.js", dataset.version));
-    this.worker.onerror = () => heard.onFailed("its script did not start");
-    this.worker.onmessage = ({ data }) => this[`on_${data.say}`]?.(data);
-    this.worker.postMessage({ do: "load", files: files.map((file) => ({
-      ...file, url: url(`${name}/${file.name}`, file.sha256.slice(0, 16)) })) });
+    startWorker({ folder, version, model }).then((worker) => this.open(worker),
+      (error) => heard.onFailed(error.message));
+  }
+
+  open(worker) {
+    this.worker = worker;
+    worker.onerror = () => this.heard.onFailed("its script did not start");
+    worker.onmessage = ({ data }) => this[`on_${data.say}`]?.(data);
   }
 
   end() {
-    this.worker.onmessage = null;
-    this.worker.terminate();
+    this.worker?.terminate();
   }
 
   on_progress({ got }) {

@@ -2,6 +2,7 @@
 
 foot.py       the foot of a page: its notebook, a way to report an error
 head.py       description, address and picture, for search and messengers
+hero.py       the front page, whose model writes before your eyes
 lines.py      where a line of text may end
 mathml.py     LaTeX -> MathML while the book is built (no engine in a page)
 modules.py    the reference of the package, from its docstrings
@@ -19,6 +20,7 @@ size.py       the size of the built site, and the recorded speed of its pages
 from . import (
     foot,
     head,
+    hero,
     lines,
     mathfont,
     mathml,
@@ -40,6 +42,7 @@ def setup(app):
     for part in (
         foot,
         head,
+        hero,
         lines,
         mathfont,
         mathml,

@@ -8,6 +8,7 @@ is not built leaves the recording.
 """
 
 import json
+import re
 import textwrap
 from html import escape
 from pathlib import Path
@@ -27,6 +28,7 @@ FOLDER = "_static/hero"
 SCRIPTS = [
     playground.VIZ / "common.js",
     playground.HERE / "tokenizer.js",
+    playground.HERE / "start.js",
     *(HERE / f"{name}.js" for name in ("stage", "live", "figures", "hero")),
 ]
 STYLES = [playground.VIZ / "common.css", HERE / "hero.css"]
@@ -40,6 +42,7 @@ FIGURES = [  # name, chapter, question
     ("scale", 17, "How far is it from here to GPT-3?"),
 ]
 LONGEST = 150  # characters of a rung's text
+COMMENT = re.compile(r"^ *//.*\n", re.MULTILINE)
 
 
 def read(path):
@@ -52,7 +55,7 @@ def script():
     text = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
     return (
         f'(() => {{\n"use strict";\nconst heroRecord = {record};\n'
-        f"{text}\n}})();\n"
+        f"{COMMENT.sub('', text)}\n}})();\n"
     )
 
 

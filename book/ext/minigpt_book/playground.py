@@ -129,11 +129,17 @@ def box(static, folders):
     known = models(folders)
     if not known:
         return f'<div class="mg-playground">{NOTHING}</div>\n'
+    return (
+        f'<div class="mg-playground"{data(static, known)}>{NO_SCRIPT}</div>\n'
+    )
+
+
+def data(static, known):
+    """Attributes of a box whose script starts one of the `known` models."""
     version = hashlib.sha256(script("worker.js").encode()).hexdigest()[:16]
     return (
-        f'<div class="mg-playground" data-static="{html.escape(static)}"'
-        f' data-version="{version}"'
-        f' data-models="{html.escape(json.dumps(known))}">{NO_SCRIPT}</div>\n'
+        f' data-static="{html.escape(static)}" data-version="{version}"'
+        f' data-models="{html.escape(json.dumps(known))}"'
     )
 
 
