@@ -255,10 +255,10 @@ def test_figures_move_while_they_are_seen_and_can_be_stopped(opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_hero_is_accessible(scheme, opened):
+def test_hero_is_accessible(scheme, folder, serve, visit):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = opened(color_scheme=scheme)
+    page = visit(serve(folder), "page.html", color_scheme=scheme).page
     press(page, "pause")
     found = Axe().run(page).response["violations"]
     assert [

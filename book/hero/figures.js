@@ -238,7 +238,7 @@ function heroTiles(box) {
   let before = 0;
 
   function step(now) {
-    const passed = Math.min(100, now - before) / 1000;
+    const passed = Math.min(100, Math.max(0, now - before)) / 1000;
     before = now;
     for (const tile of tiles.filter(({ visible }) => visible)) {
       tile.t = (tile.t + passed / tile.seconds) % 1;

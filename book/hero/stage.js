@@ -35,7 +35,7 @@ function heroText() {
   }
 
   function arc([x1, y1], [x, y], weight) {
-    const top = Math.min(y, y1) - 10 - Math.min(34, Math.abs(x - x1) * 0.2);
+    const top = Math.min(y, y1) - 10 - Math.min(44, Math.abs(x - x1) * 0.16);
     return heroSvg("path", { d: `M${x1} ${y1 + 4}C${x1} ${top} ${x} ${top} `
       + `${x} ${y + 4}`, "stroke-width": 1 + 6 * weight,
     opacity: 0.25 + 0.7 * weight });
