@@ -129,8 +129,7 @@ def main(options):
     found = record(options, model, seen, tokenizer)
     text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     code = (
-        "// Recorded by benchmarks/example.py.\n"
-        f"const PG_RECORDED = {text};\n"
+        f"// Recorded by benchmarks/example.py.\nconst PG_RECORDED = {text};\n"
     )
     OUT.write_text(code, encoding="utf-8")
     print(f"{OUT.name}: {len(code.encode()):,} bytes")

@@ -34,7 +34,7 @@ function pgKnobs(onChange) {
     onChange();
   };
   const ks = [...dialKs(500), Infinity];
-  const off = (text) => (text === "Infinity" || text === "1.00" ? "off" : text);
+  const off = (text) => (["Infinity", "1.00"].includes(text) ? "off" : text);
   const steppers = {
     t: mgStepper({ label: "temperature", min: 0, max: 20, value: 7,
       onInput: (v) => change("t", v / 10),
@@ -238,7 +238,7 @@ class Playground {
     const mine = { text: "" };
     Object.assign(this, { root, box, mine, now: mine, examples: [""],
       serial: 0, loaded: new Set(), head: null, place: null, base: mine,
-      grown: 0 });
+      grown: 0, kept: true });
     this.switch = pgSwitch(this.models, (model) => {
       this.wanted = null;
       this.choose(model);
@@ -338,7 +338,7 @@ class Playground {
       this.apply(this.wanted);
     } else {
       this.type(untouched ? this.examples[0] : this.mine.text, said);
-      if (this.loaded.size > 1) this.note(true);
+      if (this.loaded.size > 1) this.note("begun");
     }
     // the button that loaded it is gone
     if (document.activeElement === document.body) {
@@ -352,7 +352,7 @@ class Playground {
     this.next = pgNext({ name, onChoose: (id) => this.put(id) });
     this.reading = pgReading({ L, H, onHead: (head) => {
       this.head = head;
-      this.note();
+      this.note("view");
       this.look(this.state);
     } });
     this.lens = pgLens({ name });
@@ -451,12 +451,12 @@ class Playground {
 
   example(text) {
     this.type(text);
-    this.note(true);
+    this.note("begun");
   }
 
   typed() {
     this.read();
-    this.note();
+    this.note("begun");
   }
 
   // Take what is in the box.
@@ -483,7 +483,7 @@ class Playground {
     this.found(text);
     this.stage.set(text.text);
     this.change();
-    this.note();
+    this.note("begun");
   }
 
   // One token fewer is one the model has not written, if it wrote it.
@@ -507,7 +507,7 @@ class Playground {
     const place = state.start + i === end ? null : state.start + i;
     if (place === this.place) return;
     this.place = place;
-    this.note();
+    this.note("view");
     this.pull();
   }
 
@@ -552,6 +552,7 @@ class Playground {
   on_token({ ids, serial }) {
     if (serial !== this.serial) return;
     this.now = this.from(ids);
+    this.grown += 1;
     this.drawing ||= setTimeout(() => {
       this.drawing = null;
       this.pull();
@@ -579,7 +580,6 @@ class Playground {
     clearTimeout(this.writing.timer);
     this.writing = null;
     this.drawn = null;
-    this.grown += count;
     if (id !== undefined || this.grown > PG_MOST) this.fold();
     this.place = this.wanted?.at ?? null;
     const rate = count > 5 && !speed
@@ -588,7 +588,7 @@ class Playground {
     this.status.set(count === 1 && !ended
       ? `Added “${mgVisible(this.name(this.now.ids.at(-1)), 24)}”.`
       : `${count} token${count === 1 ? "" : "s"} written${rate}${end}.`);
-    if (!this.wanted) this.note(count > 1);
+    if (!this.wanted) this.note(count > 1 ? "done" : "begun");
     this.wanted = null;
     this.pull();
   }
@@ -670,13 +670,13 @@ class Playground {
     const n = this.heads.off.reduce((sum, x) => sum + x, 0);
     this.status.set(n ? `${n} head${n === 1 ? " is" : "s are"} switched off.`
       : "All heads are on.");
-    this.note();
+    this.note("begun");
   }
 
   turned() {
     if (!this.worker) return;
     this.fold();
-    this.note();
+    this.note("begun");
     this.pull();
   }
 
@@ -701,10 +701,13 @@ class Playground {
     off: this.heads?.pairs() ?? [] });
   }
 
-  // Soon: a reader who types changes it with every letter. `step`: Back comes
-  // back to before.
-  note(step = false) {
-    this.step ||= step;
+  // Soon: a reader who types changes it with every letter. What has been
+  // written stays for Back: what is begun after it is a step of its own.
+  note(what) {
+    if (what !== "view") {
+      this.step ||= this.kept;
+      this.kept = what === "done";
+    }
     clearTimeout(this.noting);
     this.noting = setTimeout(() => this.noteNow(), 200);
   }
@@ -729,6 +732,7 @@ class Playground {
   restore(wanted) {
     clearTimeout(this.noting);
     this.wanted = wanted;
+    this.kept = true;
     const model = this.models.find((m) => m.name === wanted.model)
       ?? this.model ?? this.models[0];
     if (model === this.model && this.tabs && !this.writing) {

@@ -151,7 +151,7 @@ function pgStage({ onText, onPlace, onHover, onChoose, onKey }) {
     const [x, y] = [end.right - home.left, end.top - home.top];
     caret.style.transform = `translate(${x}px, ${y}px)`;
     caret.style.height = `${end.height}px`;
-    const room = hang.clientWidth - list.offsetWidth;
+    const room = hang.clientWidth - 12 - list.offsetWidth; // its padding
     list.style.marginInlineStart = `${Math.max(0, Math.min(x - 8, room))}px`;
   }
 
