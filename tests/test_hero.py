@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from minigpt.lens import record_attention
 from minigpt.run.models import load_model
 from minigpt.sample import Sampling, generate
+from minigpt.viz.base import visible
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "book" / "ext"))
@@ -122,7 +123,12 @@ def text_of(page):
 
 
 def given_of(page):
-    return "".join(page.locator(".mg-hero-given").all_text_contents())
+    """The part of the text that was there before the model wrote."""
+    given = "all => all.map((e) => e.previousSibling?.nodeType === 3"
+    texts = page.locator(".mg-hero-given").evaluate_all(
+        f"{given} ? ` ${{e.textContent}}` : e.textContent)"
+    )
+    return "".join(texts)
 
 
 def press(page, name):
@@ -175,9 +181,9 @@ def test_what_is_typed_is_continued_by_the_model(opened, recorded):
         probs = model(idx)[0, -1].softmax(-1)
     best = probs.argmax().item()
     row = page.locator(".mg-hero-next li").first
-    assert row.locator("bdi").text_content() == tokenizer.decode(
-        [best]
-    ).replace(" ", "·").replace("\n", "↵")
+    assert row.locator("bdi").text_content() == visible(
+        tokenizer.decode([best])
+    )
     shown = float(row.locator("b").text_content().split()[0])
     assert shown == pytest.approx(100 * probs[best].item(), abs=0.6)
 
@@ -202,6 +208,13 @@ def test_hostile_text_is_text(opened):
     assert given_of(page) == EVIL
     assert page.evaluate("window.hacked") is None
     assert not page.locator(".mg-hero img").count()
+
+
+def test_a_character_of_several_tokens_is_one(opened):
+    page = opened()
+    page.get_by_role("textbox").fill("the café in 北京")
+    page.wait_for_selector(f"{LIVE} .mg-hero-new", timeout=60_000)
+    assert given_of(page) == "the café in 北京"
 
 
 def test_seed_decides_and_another_is_another(opened):

@@ -119,11 +119,10 @@ function heroLearning(svg, { prompt, steps, texts, eval_steps, eval_loss }) {
     dot.setAttribute("cy", heights(at));
     label.textContent = `step ${steps[i].toLocaleString("en-US")}`;
     const text = mgVisible(texts[i].replace(/\s+/g, " ").trim(), 60, " ");
-    const shown = Array.from(text).slice(0, Math.ceil(60 * Math.min(1,
-      part * 1.6)));
-    rows.forEach((row, r) => {
-      row.textContent = shown.slice(32 * r, 32 * r + 32).join("");
-    });
+    const cut = text.length > 32 ? text.lastIndexOf(" ", 32) + 1 || 32 : 32;
+    const n = Math.ceil(60 * Math.min(1, part * 1.6));
+    rows[0].textContent = text.slice(0, Math.min(n, cut));
+    rows[1].textContent = text.slice(cut, Math.max(n, cut));
   };
 }
 

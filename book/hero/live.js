@@ -4,7 +4,14 @@
 const HERO_KNOBS = { t: heroRecord.temperature, p: heroRecord.top_p,
   k: Infinity, m: 0, penalty: 1 };
 
-// One token as text; bytes that are no whole character in hexadecimal.
+// Tokens as parts of one text: a character belongs to the token that ends it.
+function heroTexts(vocabulary, ids) {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return ids.map((id) => decoder.decode(bpeBytes(vocabulary, [id]),
+    { stream: true }));
+}
+
+// One token alone; bytes that are no whole character in hexadecimal.
 function heroName({ tokens, special }, id) {
   const first = tokens.length - special.length;
   if (id >= first) return special[id - first];
@@ -103,7 +110,7 @@ class HeroModel {
       return data.subarray(from, from + p + 1);
     });
     const name = (id) => heroName(this.vocabulary, id);
-    return { tokens: begun.slice(start, place + 1).map(name),
+    return { tokens: heroTexts(this.vocabulary, begun.slice(start, place + 1)),
       given: this.given - start, rows, lines: lines.map(({ id, model }) => ({
         text: name(id), p: model, chosen: id === next })) };
   }

@@ -25,6 +25,7 @@ function heroText() {
   const words = mgEl("p", { class: "mg-hero-words", dir: "auto" });
   const el = mgEl("div", { class: "mg-hero-text", tabindex: 0, role: "region",
     "aria-label": "the text" }, mgEl("div", {}, svg, words));
+  const longest = 500; // characters: what is typed comes as one token at first
   let last = { tokens: [], given: 0, looks: [] };
 
   function middle(span) {
@@ -48,11 +49,12 @@ function heroText() {
     const spans = tokens.map((token, i) => {
       const span = mgEl("span", { class: i < given ? "mg-hero-given"
         : i === tokens.length - 1 ? "mg-hero-new" : null },
-      mgVisible(token, 40, " \n"));
+      token && mgVisible(token.replace(/^ (?=.)/s, ""), longest, " \n"));
       span.style.setProperty("--look", `${Math.round(55 * most[i])}%`);
       return span;
     });
-    words.replaceChildren(...spans);
+    words.replaceChildren(...spans.flatMap((span, i) => (
+      /^ ./s.test(tokens[i]) ? [" ", span] : [span])));
     el.scrollTop = el.scrollHeight;
     const from = spans.length ? middle(spans.at(-1)) : null;
     svg.replaceChildren(...looks.flatMap((row) => [...row].map((weight, s) => (

@@ -39,7 +39,7 @@ FIGURES = [  # name, chapter, question
     ("learning", 9, "What does learning look like?"),
     ("sampling", 10, "What does temperature change?"),
     ("lens", 12, "When does the model know the next word?"),
-    ("scale", 17, "How far is it from here to GPT-3?"),
+    ("scale", 17, "How much larger is GPT-3?"),
 ]
 LONGEST = 150  # characters of a rung's text
 COMMENT = re.compile(r"^ *//.*\n", re.MULTILINE)
