@@ -11,7 +11,6 @@ outputs.py    figures get their alt text and size, widgets their container
 picture.py    the picture of the architecture, its parts linked to chapters
 playground.py the course's model running in a page
 policy.py     what a page may load: the Content-Security-Policy
-rungs.py      the recorded ladder as a table with bars
 search.py     what search results quote
 site.py       which scripts and styles a page loads, kept small
 size.py       the size of the built site, and the recorded speed of its pages
@@ -30,7 +29,6 @@ from . import (
     picture,
     playground,
     policy,
-    rungs,
     search,
     site,
     size,
@@ -52,7 +50,6 @@ def setup(app):
         picture,
         playground,
         policy,
-        rungs,
         search,
         site,
         size,

@@ -19,11 +19,11 @@ from sphinx.util.osutil import relative_uri
 
 from . import playground
 from .policy import META
-from .rungs import RECORD as LADDER
 
 BOOK = Path(__file__).parents[2]
 HERE = BOOK / "hero"
-RECORD = BOOK.parent / "notebooks" / "results" / "hero.json"
+RESULTS = BOOK.parent / "notebooks" / "results"
+RECORD, LADDER = RESULTS / "hero.json", RESULTS / "ladder_sotu.json"
 FOLDER = "_static/hero"
 SCRIPTS = [
     playground.VIZ / "common.js",
