@@ -136,9 +136,15 @@ def box(static, folders):
     if not known:
         return f'<div class="mg-playground">{NOTHING}</div>\n'
     return (
-        f'<div class="mg-playground" data-static="{html.escape(static)}"'
-        f' data-version="{version()}"'
-        f' data-models="{html.escape(json.dumps(known))}">{NO_SCRIPT}</div>\n'
+        f'<div class="mg-playground"{data(static, known)}>{NO_SCRIPT}</div>\n'
+    )
+
+
+def data(static, known):
+    """Attributes of a box whose script starts one of the `known` models."""
+    return (
+        f' data-static="{html.escape(static)}" data-version="{version()}"'
+        f' data-models="{html.escape(json.dumps(known))}"'
     )
 
 
