@@ -703,7 +703,7 @@ def test_from_the_disk_a_bad_file_is_refused(
     damage, said, server, visit, tmp_path
 ):
     site = shutil.copytree(server.folder, tmp_path / "site")
-    (name,) = site.glob("presidents/model.safetensors.js")
+    (name,) = site.glob("second_term/model.safetensors.js")
     text = name.read_text()
     name.unlink()
     at = len(text) // 2
