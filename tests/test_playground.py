@@ -368,7 +368,7 @@ def random_texts(n):
 @pytest.fixture(scope="module", params=["small", "shipped"])
 def tokenizer(request, engine, tmp_path_factory):
     """A tokenizer, open in Python and in the browser."""
-    path = playground.ASSETS / "second_term" / "tokenizer.json"
+    path = playground.shipped()[0] / "tokenizer.json"
     if request.param == "small":
         path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
         small_tokenizer().save(path)
@@ -550,8 +550,13 @@ def opened(server, visit):
 
 def load(page):
     page.get_by_role("button", name="Load the model").click()
+    ready(page)
+
+
+def ready(page):
     page.get_by_label("Your text").wait_for()
     settled(page)
+    page.get_by_label("speed").select_option("0")  # all at once
 
 
 def settled(page):
@@ -577,6 +582,25 @@ def turn(page, label, steps):
 def press(page, name):
     page.get_by_role("button", name=name, exact=True).click()
     settled(page)
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name).click()
+
+
+def choose_token(page, i):
+    """Click on the letters of a token, in the box that lies above it."""
+    box = page.locator(".mg-pg-chip").nth(i).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.click(x, y)
+    settled(page)
+
+
+def chosen(page):
+    """Which token is looked at."""
+    return page.locator(".mg-pg-chip").evaluate_all(
+        "all => all.findIndex(e => e.classList.contains('mg-pg-chosen'))"
+    )
 
 
 def text_of(page):
@@ -655,11 +679,42 @@ def test_what_cannot_be_loaded_is_said_and_tried_again(
     page.close()
 
 
-def test_from_the_disk_the_page_says_why_not(server, visit):
+def test_from_the_disk_the_same_text_is_written(server, visit, opened):
+    over_http = opened()
     seen = visit(server.folder.as_uri(), "page.html")
-    seen.page.get_by_text("python -m http.server").wait_for()
-    assert seen.page.get_by_role("button").count() == 0
+    load(seen.page)
+    for page in (over_http, seen.page):
+        type_text(page, "The state")
+        press(page, "continue")
+    assert text_of(seen.page) == text_of(over_http) != "The state"
+    assert "t=The+state" in seen.page.evaluate("location.hash")
     assert seen.errors == []
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        ("missing", "is not in the folder of this page"),
+        ("damaged", "is damaged"),
+        ("short", "is not whole"),
+    ],
+)
+def test_from_the_disk_a_bad_file_is_refused(
+    damage, said, server, visit, tmp_path
+):
+    site = shutil.copytree(server.folder, tmp_path / "site")
+    (name,) = site.glob("second_term/model.safetensors.js")
+    text = name.read_text()
+    name.unlink()
+    at = len(text) // 2
+    if damage == "damaged":
+        other = "A" if text[at] != "A" else "B"
+        name.write_text(f"{text[:at]}{other}{text[at + 1 :]}")
+    if damage == "short":
+        name.write_text(text[:at] + text[at + 4 :])
+    page = visit(site.as_uri(), "page.html").page
+    page.get_by_role("button", name="Load the model").click()
+    page.get_by_text(said).wait_for()
 
 
 def test_without_the_model_the_page_says_so(tmp_path):
@@ -732,7 +787,7 @@ def test_seed_decides_and_steps_change_nothing(opened):
         press(page, "one token")
     assert text_of(page) == at_once != "The state"
     press(page, "back to my text")
-    page.get_by_label("seed").first.fill("2")
+    page.get_by_label("seed").first.fill("99")
     press(page, "continue")
     assert text_of(page) != at_once
     tokens = page.locator(".mg-pg-chip")
@@ -840,8 +895,8 @@ def test_buttons_keep_the_focus(opened):
 def test_a_typed_text_comes_back_after_all_that_replaced_it(opened):
     page = opened()
     type_text(page, TEXT[:30])
-    page.locator(".mg-pg-chip").nth(3).click()
-    settled(page)
+    choose_token(page, 3)
+    tab(page, "Settings")
     page.locator(".mg-pg-next tbody button").nth(5).click()
     settled(page)
     assert page.locator(".mg-pg-chip").count() == 5
@@ -857,7 +912,7 @@ def test_lens_shows_the_text_when_writing_has_ended(opened):
 
     page = opened()
     type_text(page, "abc")
-    page.get_by_role("button", name="logit lens").click()
+    tab(page, "Lens")
     press(page, "one token")
     rows = page.locator("[aria-label='logit lens'] tbody tr")
     expect(rows).to_have_count(4)
@@ -900,13 +955,14 @@ def test_an_earlier_place_can_be_seen_and_changed(opened, reference):
     ids = tokenizer.encode(TEXT[:16])
     chips = page.locator(".mg-pg-chip")
     assert chips.count() == len(ids)
-    chips.nth(2).click()
-    settled(page)
+    choose_token(page, 2)
+    assert chosen(page) == 2
+    tab(page, "Settings")
     logits = logits_after(reference, ids[:3])[0]
     first = float(table(page)[0][1].split()[0])
     best = logits.softmax(-1).max().item()
     assert first == pytest.approx(100 * best, rel=0.01)
-    real = page.locator(".mg-pg-real")
+    real = page.locator(".mg-pg-next .mg-pg-real")
     assert real.get_attribute("title").startswith(f"id {ids[3]},")
     row = page.locator(".mg-pg-next tbody tr").nth(1).get_by_role("button")
     id_ = int(re.match(r"id (\d+),", row.get_attribute("title"))[1])
@@ -917,25 +973,114 @@ def test_an_earlier_place_can_be_seen_and_changed(opened, reference):
     assert chips.count() == 4
 
 
-def test_keyboard_moves_over_tokens(opened):
+def test_caret_chooses_the_token_before_it(opened):
     page = opened()
     type_text(page, "abcd")
-    chips = page.locator(".mg-pg-chip")
-    chips.first.focus()
-    page.keyboard.press("End")
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Enter")
+    assert page.locator(".mg-pg-chip").count() == 4
+    assert chosen(page) == 3
+    page.get_by_label("Your text").focus()
+    for key, place in (("End", 3), ("ArrowLeft", 2), ("ArrowLeft", 1)):
+        page.keyboard.press(key)
+        settled(page)
+        assert chosen(page) == place
+    for key, place in (("Home", 0), ("End", 3)):
+        page.keyboard.press(key)
+        settled(page)
+        assert chosen(page) == place
+
+
+def test_chips_lie_behind_their_letters(opened):
+    """The box and the layer below it break their lines alike."""
+    page = opened(viewport={"width": 360, "height": 740})
+    type_text(page, f"{TEXT}{'word ' * 60}\n\nx")
+    heights = page.evaluate(
+        """() => [...document.querySelectorAll(".mg-pg-text, .mg-pg-under")]
+             .map((e) => e.scrollHeight)"""
+    )
+    assert heights[0] == heights[1] > 300
+    places = ".mg-pg-text, .mg-pg-under"
+    assert len({*page.locator(places).evaluate_all(
+        "all => all.map(e => e.clientWidth)")}) == 1  # fmt: skip
+
+
+def test_candidates_hang_below_the_text_and_can_be_chosen(opened):
+    page = opened()
+    type_text(page, "abcd")
+    rows = [row for row in table(page) if "cut" not in row[2]][:5]
+    lines = page.locator(".mg-pg-candidate")
+    tokens = lines.locator(".mg-token").all_inner_texts()
+    assert [t[:5] for t in tokens] == [row[0][:5] for row in rows]
+    shares = lines.locator("> span:last-child").all_inner_texts()
+    assert [share.strip() for share in shares] == [row[2] for row in rows]
+    third = lines.nth(2).locator(".mg-token").inner_text()
+    lines.nth(2).click()
     settled(page)
-    assert chips.nth(chips.count() - 2).get_attribute("aria-pressed") == "true"
-    page.keyboard.press("Escape")
+    assert page.locator(".mg-pg-written").count() == 1
+    assert f"Added “{third[:5]}" in status(page)
+
+
+def test_arcs_show_what_the_chosen_token_reads(opened, reference):
+    page = opened()
+    type_text(page, "abcdef")
+    model, tokenizer = reference
+    record = []
+    with torch.no_grad():
+        model(torch.tensor([tokenizer.encode("abcdef")]), record=record)
+    every = torch.stack(record)[:, 0]  # (L, H, T, T)
+
+    def shown():
+        return page.locator(".mg-pg-reads .mg-soft").all_inner_texts()
+
+    def says(weights):
+        best = weights.sort(descending=True).values[:5].tolist()
+        got = [float(text.split()[0]) for text in shown()]
+        assert got == pytest.approx([100 * w for w in best], abs=0.06)
+
+    says(every[:, :, -1].mean((0, 1)))
+    page.get_by_role("button", name="layer 1, head 2", exact=True).click()
+    says(every[1, 2, -1])
+    choose_token(page, 3)
+    says(every[1, 2, 3, :4])
+    weights = every[1, 2, 3, :3]
+    drawn = (weights / max(0.3, weights.max())) >= 0.08
+    assert page.locator(".mg-pg-arcs path").count() == drawn.sum()
+    page.locator(".mg-pg-strip").nth(5).press("Escape")
+    says(every[:, :, 3, :4].mean((0, 1)))
+
+
+def test_speed_can_be_seen_and_changes_no_text(opened):
+    page = opened()
+    type_text(page, "The state")
+    page.get_by_label("tokens to write").fill("4")
+    press(page, "continue")
+    at_once = text_of(page)
+    press(page, "back to my text")
+    page.get_by_label("speed").select_option("5")
+    took = page.evaluate(
+        """async () => { const began = performance.now();
+          const root = document.querySelector("section");
+          [...root.querySelectorAll("button")].find(
+            (b) => b.textContent === "continue").click();
+          while (root.dataset.busy === "true") await new Promise(
+            (done) => setTimeout(done, 10));
+          return performance.now() - began; }"""
+    )
+    assert took > 3 * 200
+    assert text_of(page) == at_once
+    press(page, "back to my text")
+    page.get_by_label("speed").select_option("1")
+    page.get_by_role("button", name="continue", exact=True).click()
+    page.get_by_role("button", name="stop", exact=True).click()
     settled(page)
-    assert chips.last.get_attribute("aria-pressed") == "true"
+    assert page.locator(".mg-pg-written").count() <= 1
 
 
 def test_attention_map_follows_the_text_and_keeps_its_head(opened, reference):
     page = opened()
     type_text(page, "abcdef")
+    page.get_by_text("All weights of every head").click()
     heads = page.locator(".mg-head")
+    heads.last.wait_for()
     assert heads.count() == 6
     heads.nth(4).click()
     settled(page)
@@ -957,7 +1102,7 @@ def test_lens_is_drawn_and_follows_the_text(opened):
 
     page = opened()
     type_text(page, "abcd")
-    page.get_by_role("button", name="logit lens").click()
+    tab(page, "Lens")
     rows = page.locator("[aria-label='logit lens'] tbody tr")
     rows.first.wait_for()
     assert rows.count() == 4 and rows.first.locator("td").count() == 3
@@ -971,12 +1116,23 @@ def test_lens_is_drawn_and_follows_the_text(opened):
     expect(rows).to_have_count(3)
 
 
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_every_column_of_the_lens_is_inside_its_frame(width, opened):
+    page = opened(viewport={"width": width, "height": 800})
+    type_text(page, TEXT)
+    tab(page, "Lens")
+    page.locator(".mg-pg-lens").first.wait_for()
+    frame = page.get_by_role("region", name="logit lens")
+    assert frame.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+
+
 def test_heads_are_measured_and_switched_off(opened, reference):
     page = opened()
     type_text(page, "abcdefg")
-    page.get_by_role("button", name="logit lens").click()
-    press(page, "measure every head")  # at the same time
+    tab(page, "Lens")
     page.locator(".mg-pg-lens").first.wait_for()
+    tab(page, "Heads")
+    press(page, "measure every head")
     page.get_by_text("measured: the loss").wait_for()
     head = page.get_by_role("button", name="layer 1, head 2: off")
     change = float(head.inner_text().replace("−", "-"))
@@ -1013,7 +1169,7 @@ def test_hostile_text_is_text(kind, opened):
         HOSTILE[kind],
     )
     settled(page)
-    page.get_by_role("button", name="logit lens").click()
+    tab(page, "Lens")
     page.get_by_label("tokens to write").fill("20")
     press(page, "continue")
     page.locator(".mg-pg-lens").first.wait_for()
@@ -1086,7 +1242,7 @@ def test_another_model_is_loaded_when_it_is_asked_for(server, opened):
     page.get_by_label("Your text").wait_for()
     settled(page)
     assert "2 blocks of 3 heads" in status(page)
-    assert text_of(page).startswith("Fellow-Citizens")
+    assert text_of(page).startswith("I ask the")
     press(page, "one token")
 
 
@@ -1159,23 +1315,27 @@ def test_playground_is_accessible(scheme, opened):
 
     page = opened("two.html", color_scheme=scheme, reduced_motion="reduce")
     press(page, "one token")
-    page.get_by_role("button", name="logit lens").click()
+    tab(page, "Heads")
     press(page, "measure every head")
     page.get_by_text("measured: the loss").wait_for()
-    found = Axe().run(page).response["violations"]
-    serious = [
-        (v["id"], [node["html"][:120] for node in v["nodes"]][:3])
-        for v in found
-        if v["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    for name in ("Heads", "Lens", "Settings", "Attention"):
+        tab(page, name)
+        if name == "Lens":
+            page.locator(".mg-pg-lens").first.wait_for()
+        found = Axe().run(page).response["violations"]
+        serious = [
+            (v["id"], [node["html"][:120] for node in v["nodes"]][:3])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert not serious
 
 
 def test_what_is_printed_is_the_text_and_its_tokens(opened):
     page = opened()
     page.emulate_media(media="print")
     assert page.get_by_label("Your text").is_visible()
-    assert page.locator(".mg-pg-next tbody button").first.is_visible()
+    assert page.locator(".mg-pg-candidate").first.is_visible()
     assert not page.get_by_role("button", name="continue").is_visible()
 
 
@@ -1187,7 +1347,7 @@ def test_playground_in_the_book(site, visit):
         assert seen.page.get_by_text("not built into this copy").is_visible()
         return
     load(seen.page)
-    assert seen.page.get_by_text("with your settings").first.is_visible()
+    assert seen.page.locator(".mg-pg-candidate").first.is_visible()
     press(seen.page, "continue")
     assert "tokens written" in status(seen.page)
     assert all(f["bytes"] < 8e6 for model in known for f in model["files"])

@@ -1,5 +1,6 @@
 // Files from this site, once: with progress, checked, kept in the browser's
-// own cache, so that a second visit asks the network for nothing.
+// own cache, so that a second visit asks the network for nothing. From the
+// disk a file comes as text, in base64.
 
 class LoadError extends Error {}
 
@@ -52,9 +53,23 @@ async function loadBody(answer, { name, bytes }, progress) {
   }
 }
 
-// A file { name, url, bytes, sha256 } -> { buffer, kept }: kept is true when
-// the cache had it. Raises LoadError with what went wrong.
+function loadDecode(text) {
+  const bytes = atob(text);
+  const out = new Uint8Array(bytes.length);
+  for (let i = 0; i < out.length; i += 1) out[i] = bytes.charCodeAt(i);
+  return out.buffer;
+}
+
+// A file { name, url, bytes, sha256 }, with its contents in `text` from the
+// disk -> { buffer, kept }: kept is true when the cache had it. Raises
+// LoadError with what went wrong.
 async function loadFile(file, progress) {
+  if (file.text) {
+    const buffer = loadDecode(file.text);
+    const fault = await loadFault(buffer, file);
+    if (fault) throw new LoadError(fault);
+    return { buffer, kept: false };
+  }
   const store = await loadStore();
   const kept = await store?.match(file.url);
   if (kept) {

@@ -334,10 +334,16 @@ class GptRun {
       const y = this.stream[l + 1].subarray(from * C, (from + n) * C);
       const pre = order === "pre";
       if (pre) gptNorm(x, n, w.norm1, this.normed);
+      this.see("read1", l, from, n, pre ? this.normed : x);
       this.attend(l, from, n, pre ? this.normed : x);
+      this.see("attention", l, from, n, this.added);
       for (let i = 0; i < n * C; i += 1) this.added[i] += x[i];
+      this.see("sum", l, from, n, this.added);
       gptNorm(this.added, n, pre ? w.norm2 : w.norm1, this.normed);
+      this.see("read2", l, from, n, this.normed);
       this.mlp(w, n, y);
+      this.see("hidden", l, from, n, this.hidden);
+      this.see("mlp", l, from, n, y);
       const stay = pre ? this.added : this.normed;
       for (let i = 0; i < n * C; i += 1) y[i] += stay[i];
       if (!pre) gptNorm(y, n, w.norm2, y);
@@ -390,8 +396,14 @@ class GptRun {
           mixed.subarray(to, to + D));
       }
     }
+    this.see("qkv", l, from, n, this.qkv);
+    this.see("mixed", l, from, n, mixed);
     gptLinear(mixed, n, proj, this.added);
   }
+
+  // What block l has computed for n places from `from` on, one vector each.
+  // The machine keeps these numbers; a run forgets them.
+  see() {}
 
   // Keys and values (K * D) of place p, into the cache of layer l.
   keep(l, p, k, v) {

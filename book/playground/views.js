@@ -18,6 +18,13 @@ function pgTokenText(vocabulary, id) {
     ?? `⟨${byte.toString(16).toUpperCase().padStart(2, "0")}⟩`)).join("");
 }
 
+// The text that each of the ids adds; none where a character is unfinished.
+function pgPieces(vocabulary, ids) {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return ids.map((id) => decoder.decode(bpeBytes(vocabulary, [id]),
+    { stream: true }).replace(/\r/g, "\n"));
+}
+
 // A button that keeps the focus while it is off.
 function pgButton(text, onclick, attributes = {}) {
   const button = mgButton(text, () => {
@@ -39,54 +46,43 @@ function pgHeader(texts) {
     ? mgEl("th", { scope: "col" }, mgEl("bdi", {}, text)) : mgEl("td", {}))));
 }
 
-// --- the tokens of the text -------------------------------------------------
+// --- tabs -------------------------------------------------------------------
 
-// onPlace(place or null): the reader wants to see what comes after a token.
-function pgTokens({ name, onPlace }) {
-  const summary = mgEl("p", { class: "mg-help" });
-  const host = mgEl("div", {});
-  const readout = mgReadout();
-  const el = mgEl("div", {}, pgTitle("Tokens"), summary, host, readout.el);
-  let key = "";
-  let chips = [];
-  let shown = { ids: [], start: 0, place: 0 };
+// parts: [[name, element]]; onOpen(name): the reader turns to a part.
+function pgTabs(parts, onOpen) {
+  const panels = parts.map(([, content]) => mgEl("div", { role: "tabpanel",
+    class: "mg-pg-panel", id: mgId("panel") }, content));
+  const tabs = parts.map(([name], i) => mgEl("button", { type: "button",
+    role: "tab", class: "mg-pg-tab", id: mgId("tab"),
+    "aria-controls": panels[i].id, onclick: () => open(i) }, name));
+  panels.forEach((panel, i) => panel.setAttribute("aria-labelledby",
+    tabs[i].id));
+  const list = mgEl("div", { role: "tablist", class: "mg-pg-tabs",
+    "aria-label": "views of the model", onkeydown: (event) => {
+      const at = tabs.indexOf(document.activeElement);
+      const to = mgGridKey(event, 0, at, 1, tabs.length);
+      if (!to) return;
+      event.preventDefault();
+      tabs[to[1]].focus();
+      open(to[1]);
+    } }, tabs);
+  let now = 0;
 
-  function tell(i) {
-    const place = shown.start + i;
-    readout.set(`token ${place + 1} of ${shown.begun.length}: `
-      + `“${mgVisible(name(shown.begun[place]), 40)}”, id `
-      + `${shown.begun[place]}`, { quiet: true });
-  }
-
-  function build() {
-    chips = shown.begun.slice(shown.start).map((id) => mgEl("button", {
-      type: "button", class: "mg-token mg-pg-chip" },
-    mgVisible(name(id), 24)));
-    const strip = mgEl("div", { class: "mg-pg-strip", role: "group",
-      "aria-label": "tokens: arrow keys move, Enter shows what may follow, "
-        + "Escape goes back to the end" }, chips);
-    mgRovingGrid(strip, [chips], { onMove: (_, i) => tell(i),
-      onPin: (_, i) => onPlace(shown.start + i),
-      onUnpin: () => onPlace(null) });
-    host.replaceChildren(strip);
-    strip.scrollTop = strip.scrollHeight; // where the text goes on
-  }
-
-  function update(state, { written, open, characters }) {
-    shown = state;
-    const now = `${state.start}:${state.begun.join()}`;
-    if (now !== key) build();
-    key = now;
-    chips.forEach((chip, i) => {
-      const place = state.start + i;
-      chip.classList.toggle("mg-pg-written", place >= written);
-      chip.setAttribute("aria-pressed", String(place === state.place));
+  function open(at) {
+    now = at;
+    tabs.forEach((tab, i) => {
+      tab.setAttribute("aria-selected", String(i === at));
+      tab.tabIndex = i === at ? 0 : -1;
+      panels[i].hidden = i !== at;
     });
-    summary.textContent = pgCount(state, open, characters);
+    onOpen(parts[at][0]);
   }
 
-  return { el, update };
+  return { el: mgEl("div", {}, list, panels), open,
+    get now() { return parts[now][0]; } };
 }
+
+// --- the text in numbers ----------------------------------------------------
 
 function pgCount({ ids, start, begun }, open, characters) {
   const words = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
@@ -101,7 +97,7 @@ function pgCount({ ids, start, begun }, open, characters) {
     text += `The last ${words(open, "byte")} began a character that is not `
       + "finished; the text leaves them out. ";
   }
-  return `${text}Choose a token to see what could follow it.`;
+  return text;
 }
 
 // --- the next token ---------------------------------------------------------
@@ -110,7 +106,7 @@ function pgCount({ ids, start, begun }, open, characters) {
 function pgNext({ name, onChoose }) {
   const caption = mgEl("caption", {});
   const body = mgEl("tbody", {});
-  const el = mgEl("div", {}, pgTitle("The next token"),
+  const el = mgEl("div", {}, pgTitle("What they do to the next token"),
     mgEl("div", { class: "mg-pg-frame", tabindex: 0, role: "region",
       "aria-label": "the next token" },
     mgEl("table", { class: "mg-pg-next" }, caption, mgEl("thead", {},
@@ -171,12 +167,97 @@ function pgNext({ name, onChoose }) {
 
 // --- attention --------------------------------------------------------------
 
-// The attention map of the notebooks, drawn anew for each text; the head that
-// was shown and the heads that were pinned stay so.
+// What the chosen token reads, head by head. onHead([layer, head] or null):
+// the arcs shall show this head, or the mean of all.
+function pgReading({ L, H, onHead }) {
+  const readout = mgReadout();
+  const list = mgEl("ol", { class: "mg-pg-reads" });
+  const mean = mgButton("mean of all heads", () => onHead(null));
+  const cells = Array.from({ length: L * H }, (_, i) => {
+    const canvas = mgEl("canvas", { "aria-hidden": "true", height: 1 });
+    const name = `layer ${Math.floor(i / H)}, head ${i % H}`;
+    const button = mgEl("button", { type: "button", class: "mg-pg-strip",
+      "aria-label": name, title: name }, canvas);
+    return { button, canvas };
+  });
+  const rows = Array.from({ length: L }, (_, l) => cells.slice(l * H,
+    l * H + H).map(({ button }) => button));
+  const grid = mgEl("div", { class: "mg-pg-strips", role: "group",
+    "aria-label": "heads: arrow keys move, Enter chooses, Escape shows the "
+      + "mean of all", style: { gridTemplateColumns:
+        `max-content repeat(${H}, minmax(0, 1fr))` } },
+  rows.map((line, l) => [mgEl("span", { class: "mg-soft" }, `layer ${l}`),
+    line]).flat(2));
+  mgRovingGrid(grid, rows, { onPin: (l, h) => onHead([l, h]),
+    onUnpin: () => onHead(null) });
+  const map = pgAttention();
+  const el = mgEl("div", {}, readout.el, list, mgEl("div",
+    { class: "mg-bar" }, mean), grid, mgEl("p", { class: "mg-help" },
+    "One strip for each head: the text from left to right, orange where the "
+      + "chosen token reads. Choose a head to see its arcs."), map.el);
+
+  function strip({ canvas }, row) {
+    canvas.width = row.length;
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = mgColor(el, "orange") || "#d55e00";
+    row.forEach((w, s) => {
+      pen.globalAlpha = Math.sqrt(Math.min(1, w));
+      pen.fillRect(s, 0, 1, 1);
+    });
+  }
+
+  // names: the tokens in the window; rows: the weights of each head at the
+  // chosen token; read: those that are drawn as arcs.
+  function update({ names, rows: weights, read, head, maps }) {
+    const t = read.length - 1;
+    const who = head ? `Layer ${head[0]}, head ${head[1]}`
+      : `The mean of all ${L * H} heads`;
+    readout.set(`${who}: “${mgVisible(names[t], 24)}” reads`,
+      { quiet: true });
+    const order = Array.from(read, (w, s) => [w, s]).sort(
+      (a, b) => b[0] - a[0]).slice(0, 5);
+    list.replaceChildren(...order.map(([w, s]) => mgEl("li", {},
+      mgEl("bdi", { class: "mg-token" }, mgVisible(names[s], 16)), " ",
+      mgEl("span", { class: "mg-soft" }, pgPercent(w)))));
+    mean.setAttribute("aria-pressed", String(!head));
+    cells.forEach((cell, i) => {
+      strip(cell, weights[i]);
+      cell.button.setAttribute("aria-pressed", String(Boolean(head)
+        && head[0] * H + head[1] === i));
+    });
+    map.update(names, maps);
+  }
+
+  return { el, update, map };
+}
+
+// The weights at place p, of each head: Float32Array(p + 1).
+function pgRows({ shape: [L, H, T], data }, p) {
+  const all = new Float32Array(data.buffer);
+  const size = (T * (T + 1)) / 2;
+  return Array.from({ length: L * H }, (_, i) => {
+    const start = i * size + (p * (p + 1)) / 2;
+    return all.subarray(start, start + p + 1);
+  });
+}
+
+function pgMean(rows) {
+  const mean = new Float32Array(rows[0].length);
+  for (const row of rows) {
+    for (let s = 0; s < mean.length; s += 1) mean[s] += row[s] / rows.length;
+  }
+  return mean;
+}
+
+// The attention map of the notebooks, for whoever opens it; drawn anew for
+// each text. The head that was shown and the heads that were pinned stay so.
 function pgAttention() {
   const host = mgEl("div", { class: "mg-pg-attention" });
-  const el = mgEl("div", {}, pgTitle("Attention of every head"), host);
+  const el = mgEl("details", { ontoggle: () => draw() },
+    mgEl("summary", {}, "All weights of every head"), host);
   let dispose = () => {};
+  let now = null;
+  let drawn = null;
 
   function chosen() {
     const heads = [...host.querySelectorAll(".mg-head")];
@@ -186,13 +267,19 @@ function pgAttention() {
   }
 
   function update(tokens, weights) {
+    now = { tokens, weights };
+    draw();
+  }
+
+  function draw() {
+    if (!el.open || drawn === now) return;
+    drawn = now;
     const before = chosen();
     dispose();
-    const values = { tokens, weights };
     // made outside the page, so that no screen reader is told each time
     const fresh = mgEl("div", {});
     dispose = mgAttentionMap.render({ el: fresh,
-      model: { get: (key) => values[key] } });
+      model: { get: (key) => drawn[key] } });
     const heads = [...fresh.querySelectorAll(".mg-head")];
     before.pins.forEach((i) => { if (i >= 0) heads[i].click(); });
     if (before.on > 0) heads[before.on].dispatchEvent(
@@ -205,44 +292,36 @@ function pgAttention() {
 
 // --- logit lens -------------------------------------------------------------
 
-function pgLens({ name, onOpen }) {
-  const frame = mgEl("div", { class: "mg-table-frame", hidden: true,
-    tabindex: 0, role: "region", "aria-label": "logit lens",
-    id: mgId("lens") });
-  const button = mgButton("show", () => {
-    frame.hidden = !frame.hidden;
-    button.setAttribute("aria-expanded", String(!frame.hidden));
-    button.textContent = frame.hidden ? "show" : "hide";
-    if (!frame.hidden) onOpen();
-  }, { "aria-expanded": "false", "aria-controls": frame.id,
-    "aria-label": "logit lens" });
-  const el = mgEl("div", {}, pgTitle("Logit lens"),
-    mgEl("p", { class: "mg-help" }, "What would the model say next if it "
-      + "stopped after each block? For the last 24 tokens, the likeliest "
-      + "token and its probability."), button, frame);
+function pgLens({ name }) {
+  const frame = mgEl("div", { class: "mg-table-frame mg-pg-lenses",
+    tabindex: 0, role: "region", "aria-label": "logit lens" });
+  const el = mgEl("div", {}, mgEl("p", { class: "mg-help" }, "What would the "
+    + "model say next if it stopped after each block? For the last 24 tokens, "
+    + "the likeliest token and its probability."), frame);
 
   function cell({ id, p }) {
-    const box = mgEl("td", { class: "mg-pg-lens" },
-      mgEl("bdi", { class: "mg-token" }, mgVisible(name(id), 12)), " ",
-      mgEl("span", { class: "mg-soft" }, pgPercent(p)));
+    const text = mgVisible(name(id), 12);
+    const box = mgEl("td", { class: "mg-pg-lens", title: text },
+      mgEl("bdi", { class: "mg-token" }, text), " ",
+      mgEl("span", { class: "mg-soft" }, `${Math.round(100 * p)} %`));
     box.style.setProperty("--share", `${Math.round(40 * p)}%`);
     return box;
   }
 
   function update(rows) {
     const blocks = rows[0].cells.length - 1;
-    const header = ["after the token", "no block", ...Array.from(
+    const header = ["after", "no block", ...Array.from(
       { length: blocks }, (_, l) => `block ${l}`)];
     frame.replaceChildren(mgEl("table", {},
       mgEl("thead", {}, pgHeader(header)),
       mgEl("tbody", {}, rows.map(({ place, id, cells }) => mgEl("tr", {},
-        mgEl("th", { scope: "row" }, `${place} `, mgEl("bdi",
+        mgEl("th", { scope: "row", title: `token ${place + 1}` }, mgEl("bdi",
           { class: "mg-token" }, mgVisible(name(id), 12))),
         cells.map(cell))))));
     frame.scrollTop = frame.scrollHeight; // the end of the text
   }
 
-  return { el, update, get open() { return !frame.hidden; } };
+  return { el, update };
 }
 
 // --- heads off --------------------------------------------------------------
@@ -255,7 +334,8 @@ function pgHeads({ L, H, onOff, onMeasure }) {
   const cells = Array.from({ length: L * H }, (_, i) => {
     const bar = mgEl("span", { class: "mg-pg-change", "aria-hidden": "true" });
     const text = mgEl("span", {}, "on");
-    const button = mgEl("button", { type: "button", class: "mg-button mg-pg-head",
+    const button = mgEl("button", { type: "button",
+      class: "mg-button mg-pg-head",
       "aria-pressed": "false", "aria-label": `${name(i)}: off` }, text, bar);
     return { button, text, bar, change: null };
   });
@@ -317,17 +397,27 @@ function pgHeads({ L, H, onOff, onMeasure }) {
   }
 
   const measure = pgButton("measure every head", onMeasure);
-  const el = mgEl("div", {}, pgTitle("Switch heads off"),
-    mgEl("p", { class: "mg-help" }, "A head that is switched off outputs "
-      + "zeros, in everything that this page shows and writes. Orange: the "
-      + "loss on your text rises without the head. Blue: it falls."),
+  const el = mgEl("div", {}, mgEl("p", { class: "mg-help" },
+    "A head that is switched off outputs zeros, in everything that this page "
+      + "shows and writes. Orange: the loss on your text rises without the "
+      + "head. Blue: it falls."),
     mgEl("div", { class: "mg-bar" }, measure, mgButton("all heads on", () => {
       off.fill(0);
       forget();
       onOff(off);
     })), grid, readout.el);
   const allow = (is) => pgAllow(measure, is);
-  return { el, update, forget, draw, allow, get off() { return off; } };
+  const set = (pairs) => {
+    off.fill(0);
+    pairs.filter(([l, h]) => l < L && h < H).forEach(([l, h]) => {
+      off[l * H + h] = 1;
+    });
+    draw();
+  };
+  const pairs = () => Array.from(off, (is, i) => [is, i]).filter(
+    ([is]) => is).map(([, i]) => [Math.floor(i / H), i % H]);
+  return { el, update, forget, draw, allow, set, pairs,
+    get off() { return off; } };
 }
 
 function pgSigned(x) {

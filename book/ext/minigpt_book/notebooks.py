@@ -24,6 +24,8 @@ from sphinx.util import logging
 from minigpt.course.exercises import Question, find
 from minigpt.course.source import HEAD
 
+from .machine import card
+
 logger = logging.getLogger(__name__)
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -54,6 +56,7 @@ def on_source_read(app, docname, source):
         return
     notebook = json.loads(source[0])
     prepare(notebook, planned, docname)
+    place_card(notebook, docname)
     source[0] = json.dumps(notebook)
 
 
@@ -79,6 +82,13 @@ def prepare(notebook, planned=(), docname=""):
     embed_widgets(notebook, docname)
     for n, cell in enumerate(notebook["cells"]):
         cell.setdefault("id", f"page-{n}")  # nbformat asks for one each
+
+
+def place_card(notebook, docname):
+    """Put the machine's thumbnail below a chapter's first words."""
+    picture = card(docname)
+    if picture:
+        notebook["cells"][0]["source"] += f"\n\n{picture}"
 
 
 def with_exercises(cells):

@@ -2,10 +2,12 @@
 
 The scripts in book/playground become two files, one for the page and one for
 its worker, together with the widgets' own scripts that they use. The weights
-and the tokenizer of each model are copied into a folder beside them. Where no
-model is built, the page says so.
+and the tokenizer of each model are copied into a folder beside them. From the
+disk a page may load only scripts, so each of these files is there a second
+time, as text in a script. Where no model is built, the page says so.
 """
 
+import base64
 import hashlib
 import html
 import json
@@ -39,12 +41,25 @@ PARTS = {
         VIZ / "common.js",
         VIZ / "sampling_dial.js",
         *(HERE / f"{n}.js" for n in ("tokenizer", "model", "load", "worker")),
+        *(BOOK / "machine" / f"{n}.js" for n in ("sums", "inside")),
     ],
     "page.js": [
         VIZ / "common.js",
         VIZ / "sampling_dial.js",
         VIZ / "attention_map.js",
-        *(HERE / f"{n}.js" for n in ("tokenizer", "views", "page")),
+        *(
+            HERE / f"{n}.js"
+            for n in (
+                "tokenizer",
+                "start",
+                "recorded",
+                "address",
+                "stage",
+                "views",
+                "picture",
+                "page",
+            )
+        ),
     ],
     "page.css": [
         VIZ / "common.css",
@@ -110,16 +125,26 @@ def facts(path):
     return {"name": path.name, "bytes": len(data), "sha256": digest}
 
 
+def version():
+    """What changes in the worker's address when its script changes."""
+    return hashlib.sha256(script("worker.js").encode()).hexdigest()[:16]
+
+
 def box(static, folders):
     """The HTML of the playground; `static` leads to the folder of scripts."""
     known = models(folders)
     if not known:
         return f'<div class="mg-playground">{NOTHING}</div>\n'
-    version = hashlib.sha256(script("worker.js").encode()).hexdigest()[:16]
     return (
-        f'<div class="mg-playground" data-static="{html.escape(static)}"'
-        f' data-version="{version}"'
-        f' data-models="{html.escape(json.dumps(known))}">{NO_SCRIPT}</div>\n'
+        f'<div class="mg-playground"{data(static, known)}>{NO_SCRIPT}</div>\n'
+    )
+
+
+def data(static, known):
+    """Attributes of a box whose script starts one of the `known` models."""
+    return (
+        f' data-static="{html.escape(static)}" data-version="{version()}"'
+        f' data-models="{html.escape(json.dumps(known))}"'
     )
 
 
@@ -132,6 +157,15 @@ def write(site, folders):
         (site / folder.name).mkdir(exist_ok=True)
         for name in FILES:
             shutil.copy(folder / name, site / folder.name)
+            text = base64.b64encode((folder / name).read_bytes()).decode()
+            write_disk(site, f"{folder.name}/{name}", text)
+    write_disk(site, "worker.js", script("worker.js"))
+
+
+def write_disk(site, name, text):
+    """`text` as a script that puts it into mgDisk[name] (see start.js)."""
+    code = f"(self.mgDisk ||= {{}})[{json.dumps(name)}] = {json.dumps(text)};\n"
+    (site / f"{name}.js").write_text(code, encoding="utf-8")
 
 
 def page_html(folders):

@@ -22,7 +22,7 @@ RULES = {
     "img-src": "'self' data: blob:",  # icons drawn in the style sheets
     "font-src": "'self' data:",  # the font of the formulas
     "connect-src": "'self'",  # search results, the playground's model
-    "worker-src": "'self'",
+    "worker-src": "'self' blob:",  # blob: the playground's, from the disk
     "form-action": "'self'",
     "base-uri": "'none'",
 }

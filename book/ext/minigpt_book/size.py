@@ -20,7 +20,8 @@ SAID = (
     " The site has {files} files: {raw:.1f} MB, {gzipped:.1f} MB gzipped, of "
     "which {weights:.1f} MB are the playground's weights."
 )
-WEIGHTS = ".safetensors"  # loaded only when a reader asks for the model
+# loaded only when a reader asks for the model; the scripts, from the disk
+WEIGHTS = (".safetensors", ".safetensors.js")
 
 
 def sizes(site):
@@ -36,12 +37,12 @@ def totals(site):
     """Files of the site and their megabytes, the weights set apart."""
     found = sizes(site)
     raw, gzipped = (sum(p[i] for p in found.values()) / 1e6 for i in (0, 1))
-    weights = sum(p[1] for f, p in found.items() if f.suffix == WEIGHTS) / 1e6
+    weights = sum(p[1] for f, p in found.items() if f.name.endswith(WEIGHTS))
     return {
         "files": len(found),
         "raw": round(raw, 2),
         "gzipped": round(gzipped, 2),
-        "weights": round(weights, 2),
+        "weights": round(weights / 1e6, 2),
     }
 
 
