@@ -48,7 +48,7 @@ def new_cache(model):
 
 
 def multiplications(config, T, S):
-    """Multiplications when T tokens pass and each meets S keys.
+    """Multiplications when T tokens pass and each is compared with S keys.
 
     For one sequence, in the matrix products of chapter 8's GPT. Without a
     cache S = T; a decode step has T = 1. A masked key is multiplied too.
