@@ -32,13 +32,13 @@ def first_token(ids):
 
 
 def duplicate_token(ids):
-    """ids (…, T) -> (…, T, T) bool: row t, where token t stood before."""
+    """ids (…, T) -> (…, T, T) bool: row t, earlier copies of token t."""
     same = ids[..., :, None] == ids[..., None, :]  # (…, T, T)
     return same.tril(-1)
 
 
 def induction(ids):
-    """ids (…, T) -> (…, T, T) bool: row t, what came after token t before."""
+    """ids (…, T) -> (…, T, T) bool: row t, what followed its earlier copies."""
     return F.pad(duplicate_token(ids), (1, -1))  # one column to the right
 
 
