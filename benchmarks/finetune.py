@@ -40,7 +40,7 @@ RATES = {
 ALONE, SECONDS, STEPS = (
     "answer alone", "answer alone, equal seconds", "with steps",
 )  # fmt: skip
-COIN_RATES = (1e-3, 2e-3, 4e-3)
+COIN_RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 
 
 def run_cells():
