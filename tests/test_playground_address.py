@@ -13,6 +13,7 @@ from test_playground import (  # noqa: F401 (fixtures)
     chosen,
     load,
     opened,
+    playground,
     press,
     ready,
     reference,
