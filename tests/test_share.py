@@ -26,9 +26,9 @@ from test_playground import (
 from minigpt.__main__ import main
 from minigpt.run import share
 from minigpt.run.models import load_model
-from minigpt.run.options import ExportModel, Train
+from minigpt.run.options import Train
 from minigpt.run.training import train_gpt
-from minigpt.tokenizer import WordTokenizer
+from minigpt.tokenizer import CharTokenizer, WordTokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EVIL = "<img src=x onerror='window.hacked=1'>"
@@ -38,8 +38,8 @@ TITLE = (
 )
 TEXT = f"The café of 北京, 1790: 👩 {EVIL}</script>\u2028<!-- مرحبا\n" * 60
 TINY = {
-    "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "vocab_size": 280,
-    "max_steps": 6, "batch_size": 4, "lr": 1e-2, "warmup_steps": 1,
+    "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16,
+    "vocab_size": 280, "max_steps": 6, "batch_size": 4, "lr": 1e-2, "warmup_steps": 1,
     "eval_every": 3, "save_every": 3, "threads": 1, "device": "cpu",
 }  # fmt: skip
 
@@ -93,9 +93,8 @@ def test_logits_are_those_of_the_model_but_for_the_rounding(
     """On the tokens of which the page says it, and on what it shows."""
     page = shared(runs[kind])
     weights = page.evaluate("mgDisk['shared/model.safetensors']")
-    limit = float(
-        re.search(r"more than ([\d.e-]+)", said(page, "weights here"))[1]
-    )
+    stated = re.search(r"more than (\S+)", said(page, "weights here"))
+    limit = float(stated[1])
     model, tokenizer = load_model(runs[kind])
     (source,) = [x for x in runs[kind].parent.iterdir() if x.is_file()]
     text = source.read_text(encoding="utf-8")
@@ -118,9 +117,24 @@ def test_logits_are_those_of_the_model_but_for_the_rounding(
     assert abs(ratio - 1) < 2 * limit + 0.01
 
 
+def test_characters_have_the_ids_of_python(engine, tmp_path):  # noqa: F811
+    tokenizer = CharTokenizer.train(TEXT)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    file = json.loads((tmp_path / "tokenizer.json").read_text())
+    ids, text = engine(
+        """([file, text]) => { const chars = bpeLoad(file);
+        const ids = bpeEncode(chars, text);
+        return [ids, bpeDecode(chars, ids)]; }""",
+        [file, TEXT],
+    )
+    assert ids == tokenizer.encode(TEXT) and text == TEXT
+    with pytest.raises(Exception, match="no token for ☃"):
+        engine("(file) => bpeEncode(bpeLoad(file), '北☃')", file)
+
+
 def test_whatever_a_name_contains_is_text(runs, shared):
     page = shared(runs["bpe"], "--title", TITLE)
-    assert page.title() == " ".join(TITLE.split())
+    assert page.title() == TITLE
     assert page.locator("h1").text_content() == TITLE
     assert EVIL.replace("/", "") in page.locator(".share-lead").inner_text()
     press(page, "continue")
