@@ -39,8 +39,9 @@ TITLE = (
 TEXT = f"The café of 北京, 1790: 👩 {EVIL}</script>\u2028<!-- مرحبا\n" * 60
 TINY = {
     "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16,
-    "vocab_size": 280, "max_steps": 6, "batch_size": 4, "lr": 1e-2, "warmup_steps": 1,
-    "eval_every": 3, "save_every": 3, "threads": 1, "device": "cpu",
+    "vocab_size": 280, "max_steps": 6, "batch_size": 4, "lr": 1e-2,
+    "warmup_steps": 1, "eval_every": 3, "save_every": 3,
+    "threads": 1, "device": "cpu",
 }  # fmt: skip
 
 
