@@ -783,7 +783,7 @@ class Playground {
     try {
       await navigator.clipboard.writeText(location.href);
       this.status.set("The link is in your clipboard: it leads to this very "
-        + `text${startFromDisk() ? ", on this machine" : ""}.`);
+        + `text${addressIsLocal() ? ", on this machine" : ""}.`);
     } catch {
       this.status.set(`The link to this very text: ${location.href}`);
     }
@@ -797,7 +797,7 @@ class Playground {
       k < Infinity ? `top-k ${k}` : "", p < 1 ? `top-p ${p}` : "",
       `seed ${pace.seed}`].filter(Boolean).join(" · ");
     const canvas = pictureDraw({ pieces: [view.before, ...view.pieces],
-      written: view.written + 1, foot: startFromDisk() ? [settings]
+      written: view.written + 1, foot: addressIsLocal() ? [settings]
         : [settings, location.href] });
     this.status.set(await pictureKeep(canvas));
   }

@@ -85,7 +85,7 @@ def write_page(options: Share) -> int:
 
 def check_place(out: Path) -> None:
     """Raises ValueError for a file that is no page, or without the course."""
-    if out.suffix not in (".html", ".htm") or out.is_dir():
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise ValueError(f"--out must be a file that ends in .html, got {out}")
     if not bundle.PLAYGROUND.is_dir():
         raise ValueError(
