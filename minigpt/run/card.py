@@ -105,19 +105,17 @@ class Card:
 
     def learned_from(self) -> str | None:
         part = self.data.get("train")
-        if part is None:
-            return None
-        return f"{part['tokens']:,} tokens, {part['characters']:,} characters"
+        return f"{part['tokens']:,} tokens" if part else None
 
     def training(self) -> str | None:
         o = self.options
         if not o:
             return None
-        step = f"{self.best['step']:,}" if self.best else "up to"
+        done = f"{self.best['step']:,} of" if self.best else "up to"
         return (
-            f"{step} of {o['max_steps']:,} steps, each with {o['batch_size']} "
-            f"windows; {o['optimizer']}"
-        ).replace("up to of", "up to")
+            f"{done} {o['max_steps']:,} steps, each with {o['batch_size']} "
+            f"windows; optimizer {o['optimizer']}"
+        )
 
     def quality(self) -> str | None:
         if not self.best:
