@@ -9,7 +9,14 @@ from typing import Annotated
 import tyro
 
 from minigpt.course.cli import Course, Doctor, Learn
-from minigpt.run.options import PRESETS, Eval, ExportModel, Generate, Share, Train
+from minigpt.run.options import (
+    PRESETS,
+    Eval,
+    ExportModel,
+    Generate,
+    Share,
+    Train,
+)
 
 Command = (
     Annotated[Learn, tyro.conf.subcommand("learn")]

@@ -245,8 +245,8 @@ class Share:
     """Folder of a run or of an exported model, with at most 16 million
     parameters."""
     out: Path | None = None
-    """The .html file to write; one of this name is replaced. Default: the
-    name of the folder, in the current folder."""
+    """The .html file to write; one of this name is replaced. Default: named
+    after the model's folder, in the current one."""
     title: str | None = None
     """Heading of the page. Default: the name of the folder."""
     exercises: bool = False
