@@ -65,7 +65,7 @@ class Options:
     text: str = "I ask the Congress to"
     seed: int = 2
     """The seed, as in the page."""
-    tokens: int = 44
+    tokens: int = 45
     """How many tokens are written."""
     dry: bool = False
     """Print the text and write no file."""

@@ -256,6 +256,8 @@ function heroTiles(box) {
   const button = mgButton("pause the figures", () => {
     paused = !paused;
     button.textContent = paused ? "play the figures" : "pause the figures";
+    cancelAnimationFrame(frame);
+    frame = 0;
     run();
   }, { hidden: mgCalm() });
   box.after(button);
