@@ -9,7 +9,14 @@ from typing import Annotated
 import tyro
 
 from minigpt.course.cli import Course, Doctor, Learn
-from minigpt.run.options import PRESETS, Eval, ExportModel, Generate, Train
+from minigpt.run.options import (
+    PRESETS,
+    Eval,
+    ExportModel,
+    Generate,
+    Share,
+    Train,
+)
 
 Command = (
     Annotated[Learn, tyro.conf.subcommand("learn")]
@@ -17,6 +24,7 @@ Command = (
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[ExportModel, tyro.conf.subcommand("export-model")]
+    | Annotated[Share, tyro.conf.subcommand("share")]
     | Annotated[Course, tyro.conf.subcommand("course")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
@@ -25,6 +33,7 @@ FUNCTIONS = {  # imported when they are called, so that --help is quick
     Generate: "generation.write_text",
     Eval: "evaluation.print_score",
     ExportModel: "models.export_model",
+    Share: "share.write_page",
 }
 
 

@@ -21,6 +21,7 @@ import torch
 from minigpt.bigram import cross_entropy
 from minigpt.cache import new_cache
 from minigpt.gpt import GPT, GPTConfig
+from minigpt.run import bundle
 from minigpt.run.checkpoint import open_model, save_model
 from minigpt.sample import Sampling, next_logits, probabilities
 from minigpt.tokenizer import BPETokenizer
@@ -61,7 +62,7 @@ def small_tokenizer():
 @pytest.fixture(scope="module")
 def engine(browser):
     """A function that calls the scripts of the playground's worker."""
-    parts = map(playground.plain, playground.PARTS["worker.js"])
+    parts = map(bundle.plain, bundle.PARTS["worker.js"])
     page = browser.new_page()
     page.add_script_tag(content="\n".join(parts) + PACK)
 

@@ -26,6 +26,8 @@ from test_playground import (  # noqa: F401 (fixtures)
     type_text,
 )
 
+from minigpt.run import bundle
+
 LATER = 400  # ms after which the address is right
 
 
@@ -250,7 +252,7 @@ def test_image_is_kept_as_a_file_where_the_clipboard_is_refused(
 
 
 def recorded():
-    text = (playground.HERE / "recorded.js").read_text(encoding="utf-8")
+    text = (bundle.PLAYGROUND / "recorded.js").read_text(encoding="utf-8")
     assert len(text.encode()) <= 20_000
     return json.loads(text[text.index("{") : text.rindex("}") + 1])
 

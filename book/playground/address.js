@@ -3,6 +3,9 @@
 
 const ADDRESS_LONGEST = 8000; // characters; a longer text has no address
 
+// Is the address that of a file on this machine, of no use to others?
+const addressIsLocal = () => location.protocol === "file:";
+
 // { text or ids, model, seed, count, written, knobs, at, head, off } -> text
 function addressWrite(state) {
   const { text, ids, model, seed, written, knobs, at, head, off } = state;

@@ -20,8 +20,8 @@ const PG_SPEEDS = [[1, "1 a second"], [5, "5 a second"], [20, "20 a second"],
 const PG_START = { seed: PG_RECORDED?.seed ?? 1,
   knobs: { t: 0.7, k: Infinity, p: 0.9 } };
 
-function pgExamples(name) {
-  return PG_EXAMPLES[name] ?? Object.values(PG_EXAMPLES)[0];
+function pgExamples({ name, examples }) {
+  return examples ?? PG_EXAMPLES[name] ?? Object.values(PG_EXAMPLES)[0];
 }
 
 // --- settings ---------------------------------------------------------------
@@ -114,7 +114,7 @@ function pgSwitch(models, onChoose) {
   return { el, show };
 }
 
-function pgLoader({ files, onLoad, onAgain }) {
+function pgLoader({ files, here, onLoad, onAgain }) {
   const total = files.reduce((n, file) => n + file.bytes, 0);
   const status = mgEl("p", { role: "status", "aria-live": "polite" });
   const bar = mgEl("progress", { max: total, value: 0, hidden: true,
@@ -126,11 +126,12 @@ function pgLoader({ files, onLoad, onAgain }) {
     mgEl("p", { class: "mg-pg-lead" }, onAgain
       ? "A recording. Now take the pen." : "Take the pen."),
     mgEl("p", {}, "The model runs in this page: nothing you type leaves "
-      + "your machine. Its weights are loaded when you ask for them, and your "
-      + "browser keeps them for the next visit."),
+      + `your machine. ${here ? "" : "Its weights are loaded when you ask for "
+        + "them, and your browser keeps them for the next visit."}`),
     mgEl("div", { class: "mg-bar" }, button, onAgain ? again : null),
     bar, status);
   function start() {
+    if (button.disabled) return;
     button.disabled = true;
     bar.hidden = false;
     bar.value = 0;
@@ -271,15 +272,15 @@ class Playground {
     this.player?.stop();
     this.player = PG_RECORDED?.model === model.name
       ? pgPlayer(this.stage, PG_RECORDED) : null;
-    this.loader = pgLoader({ files: model.files, onLoad: () => this.load(),
-      onAgain: this.player?.play });
+    this.loader = pgLoader({ files: model.files, here: startIsHere(model),
+      onLoad: () => this.load(), onAgain: this.player?.play });
     this.room.replaceChildren(this.loader.el);
     this.bench.hidden = true;
     this.views.hidden = true;
     this.stage.play(true);
     this.stage.el.hidden = !this.player;
     this.player?.play();
-    if (this.loaded.has(model)) this.loader.start();
+    if (this.loaded.has(model) || startIsHere(model)) this.loader.start();
   }
 
   load() {
@@ -315,9 +316,9 @@ class Playground {
     this.loader.progress(data);
   }
 
-  on_ready({ config, tokens, special, kept }) {
+  on_ready({ config, tokens, special, letters, kept }) {
     this.loaded.add(this.model);
-    Object.assign(this, { config, vocabulary: { tokens, special },
+    Object.assign(this, { config, vocabulary: { tokens, special, letters },
       writing: null, waiting: false, again: false, drawn: null, head: null });
     this.player?.stop();
     this.build(config);
@@ -327,7 +328,7 @@ class Playground {
     }
     this.stage.play(false);
     const untouched = this.examples.includes(this.mine.text);
-    const offered = pgExamples(this.model.name);
+    const offered = pgExamples(this.model);
     this.examples = offered.map(([text]) => text);
     this.actions.offer(offered);
     const said = `The model is ready${kept ? " (kept from before)" : ""}: `
@@ -341,7 +342,7 @@ class Playground {
       if (this.loaded.size > 1) this.note("begun");
     }
     // the button that loaded it is gone
-    if (document.activeElement === document.body) {
+    if (document.activeElement === document.body && !startIsHere(this.model)) {
       this.stage.area.focus({ preventScroll: true });
     }
   }
@@ -424,7 +425,21 @@ class Playground {
   // --- text
 
   get refused() {
-    return !this.now.ids && this.now.text.length > PG_LONGEST;
+    return Boolean(this.now.fault);
+  }
+
+  // Why the model cannot read a text, or "".
+  fault(text) {
+    const count = (n) => n.toLocaleString("en-US");
+    if (text.length > PG_LONGEST) {
+      return `This text has ${count(text.length)} characters, and the page `
+        + `takes at most ${count(PG_LONGEST)}. Shorten it to go on.`;
+    }
+    const { letters } = this.vocabulary;
+    const stranger = letters && bpeStranger(letters, text);
+    return stranger ? `This model knows ${count(letters.size)} characters, and `
+      + `“${mgVisible(stranger, 12, " ")}” is not one of them. Take it out to `
+      + "go on." : "";
   }
 
   // Buttons that cannot work are off. And for whoever drives the page: is
@@ -462,13 +477,10 @@ class Playground {
   // Take what is in the box.
   read(said = "") {
     const text = this.stage.area.value;
-    this.now = { text };
+    this.now = { text, fault: this.fault(text) };
     this.mine = this.now;
     this.found(this.now);
-    const count = (n) => n.toLocaleString("en-US");
-    this.status.set(this.refused ? `This text has ${count(text.length)} `
-      + `characters, and the page takes at most ${count(PG_LONGEST)}. `
-      + "Shorten it to go on." : said);
+    this.status.set(this.now.fault || said);
     this.change();
   }
 
@@ -771,7 +783,7 @@ class Playground {
     try {
       await navigator.clipboard.writeText(location.href);
       this.status.set("The link is in your clipboard: it leads to this very "
-        + "text.");
+        + `text${addressIsLocal() ? ", on this machine" : ""}.`);
     } catch {
       this.status.set(`The link to this very text: ${location.href}`);
     }
@@ -785,7 +797,8 @@ class Playground {
       k < Infinity ? `top-k ${k}` : "", p < 1 ? `top-p ${p}` : "",
       `seed ${pace.seed}`].filter(Boolean).join(" · ");
     const canvas = pictureDraw({ pieces: [view.before, ...view.pieces],
-      written: view.written + 1, foot: [settings, location.href] });
+      written: view.written + 1, foot: addressIsLocal() ? [settings]
+        : [settings, location.href] });
     this.status.set(await pictureKeep(canvas));
   }
 }

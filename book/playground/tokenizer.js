@@ -1,5 +1,6 @@
-// Byte-pair encoding, as BPETokenizer of chapter 1. Bytes are kept as text
-// with one character for each byte (Latin-1), as in tokenizer.json.
+// Byte-pair encoding and single characters, as BPETokenizer and CharTokenizer
+// of chapter 1. Bytes are kept as text with one character for each byte
+// (Latin-1), as in tokenizer.json.
 
 // Python's `regex` and JavaScript mean different things by \s: the property is
 // named, so that both take the same characters.
@@ -10,14 +11,28 @@ const bpeSplit = new RegExp("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+"
 // The contents of tokenizer.json -> { tokens, ranks, special, decode tables }.
 // Throws an Error for another kind of tokenizer.
 function bpeLoad(file) {
+  if (file.kind === "CharTokenizer" && file.version === 1) {
+    const tokens = file.tokens.map(bpeToBytes);
+    return { tokens, special: [], letters: bpeLetters(tokens) };
+  }
   if (file.kind !== "BPETokenizer" || file.version !== 1) {
-    throw new Error("this page reads BPETokenizer, version 1; the file is "
-      + `${file.kind}, version ${file.version}`);
+    throw new Error("this page reads BPETokenizer and CharTokenizer, version "
+      + `1; the file is ${file.kind}, version ${file.version}`);
   }
   const ranks = new Map(file.tokens.map((token, rank) => [token, rank]));
   const special = file.special_tokens.map((name) => bpeToBytes(name));
   return { tokens: [...file.tokens, ...special], ranks,
     special: file.special_tokens, known: new Map() };
+}
+
+// Tokens of one character each -> { the character's bytes: its id }.
+function bpeLetters(tokens) {
+  return new Map(tokens.map((token, id) => [token, id]));
+}
+
+// The first character of a text without a token, or undefined.
+function bpeStranger(letters, text) {
+  return Array.from(text).find((c) => !letters.has(bpeToBytes(c)));
 }
 
 // Text -> UTF-8 as Latin-1. Half a character (a lone surrogate) has no UTF-8
@@ -94,9 +109,15 @@ function bpeMerge(chunk, ranks) {
   return ids;
 }
 
-// Text -> ids. Special tokens in the text are text like any other.
+// Text -> ids. Special tokens in the text are text like any other. Throws an
+// Error for a character without a token.
 function bpeEncode(tokenizer, text) {
-  const { ranks, known } = tokenizer;
+  const { ranks, known, letters } = tokenizer;
+  if (letters) {
+    const stranger = bpeStranger(letters, text);
+    if (stranger) throw new Error(`no token for ${stranger}`);
+    return Array.from(text, (c) => letters.get(bpeToBytes(c)));
+  }
   const ids = [];
   const whole = text.replace(/\p{Cs}/gu, "\uFFFD");
   for (const chunk of whole.match(bpeSplit) || []) {

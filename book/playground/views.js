@@ -88,7 +88,7 @@ function pgCount({ ids, start, begun }, open, characters) {
   const words = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
   let text = ids.length
     ? `${words(ids.length, "token")}, ${words(characters, "character")}. `
-    : "No text: a document begins after its end-of-text token. ";
+    : "No text, so the model reads this token instead. ";
   if (start) {
     text += `The model reads the last ${begun.length - start} tokens; the `
       + `first ${start} have left its window. `;

@@ -48,7 +48,8 @@ async function load({ files }) {
   const text = new TextDecoder().decode(found["tokenizer.json"]);
   open(gptRead(found["model.safetensors"]), JSON.parse(text));
   say({ say: "ready", config: all.model.config, kept,
-    tokens: all.tokenizer.tokens, special: all.tokenizer.special });
+    tokens: all.tokenizer.tokens, special: all.tokenizer.special,
+    letters: all.tokenizer.letters });
 }
 
 function open(model, file) {

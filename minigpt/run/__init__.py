@@ -6,6 +6,9 @@ checkpoint  one safetensors file, sealed, with a model or a whole run
 models      every way to a trained model, and the way to ship one
 training    `python -m minigpt train`
 generation  `python -m minigpt generate`
+share       `python -m minigpt share`: a model as a page of its own
+card        what that page says about the model
+bundle      the scripts of that page, and of the book's playground
 evaluation  `python -m minigpt eval`
 parallel    the device, and several processes under torchrun
 log         JSON lines and a curve

@@ -235,6 +235,27 @@ class ExportModel:
     almost the same loss."""
 
 
+@dataclass(frozen=True)
+class Share:
+    """Write a model into one HTML file: a page to send to a friend.
+
+    It holds the weights in int8, the playground, the training curve and a
+    model card. It works from a disk or as an attachment, and loads nothing.
+    """
+
+    source: tyro.conf.Positional[Path]
+    """Folder of a run or of an exported model, with at most 16 million
+    parameters."""
+    out: Path | None = None
+    """The .html file to write; one of this name is replaced. Default: named
+    after the model's folder, in the current one."""
+    title: str | None = None
+    """Heading of the page. Default: the name of the folder."""
+    exercises: bool = False
+    """Also say which exercises are passed, as your copy of the course
+    remembers it."""
+
+
 LEAST = {  # option: the smallest number that it can be
     "vocab_size": 1, "block_size": 1, "n_kv_head": 1, "max_steps": 1,
     "batch_size": 1, "micro_batch_size": 1, "weight_decay": 0,

@@ -17,6 +17,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.util.osutil import relative_uri
 
+from minigpt.run.bundle import PLAYGROUND, VIZ
+
 from . import playground
 from .policy import META
 
@@ -26,12 +28,12 @@ RESULTS = BOOK.parent / "notebooks" / "results"
 RECORD, LADDER = RESULTS / "hero.json", RESULTS / "ladder_sotu.json"
 FOLDER = "_static/hero"
 SCRIPTS = [
-    playground.VIZ / "common.js",
-    playground.HERE / "tokenizer.js",
-    playground.HERE / "start.js",
+    VIZ / "common.js",
+    PLAYGROUND / "tokenizer.js",
+    PLAYGROUND / "start.js",
     *(HERE / f"{name}.js" for name in ("stage", "live", "figures", "hero")),
 ]
-STYLES = [playground.VIZ / "common.css", HERE / "hero.css"]
+STYLES = [VIZ / "common.css", HERE / "hero.css"]
 MACHINE, WELCOME = "book/machine", "notebooks/00_welcome"
 FIGURES = [  # name, chapter, question
     ("merge", 1, "How do letters become tokens?"),

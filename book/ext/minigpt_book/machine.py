@@ -16,17 +16,20 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.util.osutil import relative_uri
 
+from minigpt.run import bundle
+from minigpt.run.bundle import BOOK, PACKAGE, PLAYGROUND, VIZ
+
 from . import playground as play
 from .policy import META
 
-HERE = play.BOOK / "machine"
+HERE = BOOK / "machine"
 RECORD = HERE / "record.json"
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 PARTS = [
-    play.VIZ / "common.js",
-    play.HERE / "tokenizer.js",
-    play.HERE / "model.js",
-    play.HERE / "start.js",
+    VIZ / "common.js",
+    PLAYGROUND / "tokenizer.js",
+    PLAYGROUND / "model.js",
+    PLAYGROUND / "start.js",
     *(
         HERE / f"{name}.js"
         for name in (
@@ -35,7 +38,7 @@ PARTS = [
         )
     ),
 ]  # fmt: skip
-STYLES = [play.VIZ / "common.css", HERE / "page.css"]
+STYLES = [VIZ / "common.css", HERE / "page.css"]
 
 # What the page can ask for: a chapter, a module, a function of it, and how the
 # lines begin that are shown.
@@ -82,7 +85,7 @@ def code(name):
     Raises LookupError where the package no longer has them.
     """
     chapter, module, path, starts = CODE[name]
-    text = (play.PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+    text = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
     found = ast.parse(text)
     for part in path.split("."):
         named = [x for x in found.body if getattr(x, "name", None) == part]
@@ -111,7 +114,7 @@ def title(chapter):
 
 def plain(path):
     """A part; of the model only what has no weights: norms, softmax."""
-    text = play.plain(path)
+    text = bundle.plain(path)
     if path.name == "model.js":
         text = text.partition("// --- the parts")[2].partition("\n")[2]
         text = text.partition("// --- one text")[0]
@@ -259,7 +262,7 @@ class Machine(Directive):
 
     def run(self):
         env = self.state.document.settings.env
-        modules = {play.PACKAGE / f"{x[1]}.py" for x in CODE.values()}
+        modules = {PACKAGE / f"{x[1]}.py" for x in CODE.values()}
         for path in [*PARTS, *STYLES, RECORD, *sorted(modules)]:
             env.note_dependency(str(path))
         return [machine()]

@@ -1,10 +1,10 @@
 """The `playground` directive: the course's models running in a page.
 
-The scripts in book/playground become two files, one for the page and one for
-its worker, together with the widgets' own scripts that they use. The weights
-and the tokenizer of each model are copied into a folder beside them. From the
-disk a page may load only scripts, so each of these files is there a second
-time, as text in a script. Where no model is built, the page says so.
+Its scripts are two files, one for the page and one for its worker
+(minigpt/run/bundle.py). The weights and the tokenizer of each model are copied
+into a folder beside them. From the disk a page may load only scripts, so each
+of these files is there a second time, as text in a script. Where no model is
+built, the page says so.
 """
 
 import base64
@@ -18,12 +18,11 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.util.osutil import relative_uri
 
+from minigpt.run.bundle import PACKAGE, PARTS, facts, on_disk, script
+
 from .policy import META
 
-BOOK = Path(__file__).parents[2]
-HERE = BOOK / "playground"
-PACKAGE = Path(__file__).parents[3] / "minigpt"
-VIZ, ASSETS = PACKAGE / "viz", PACKAGE / "assets"
+ASSETS = PACKAGE / "assets"
 FOLDER = "_static/playground"
 FILES = ("tokenizer.json", "model.safetensors")
 MODELS = {  # what the page says about the models in minigpt/assets
@@ -36,62 +35,12 @@ MODELS = {  # what the page says about the models in minigpt/assets
         "It has read made-up stories of who is where and who has what.",
     ),
 }
-PARTS = {
-    "worker.js": [
-        VIZ / "common.js",
-        VIZ / "sampling_dial.js",
-        *(HERE / f"{n}.js" for n in ("tokenizer", "model", "load", "worker")),
-        *(BOOK / "machine" / f"{n}.js" for n in ("sums", "inside")),
-    ],
-    "page.js": [
-        VIZ / "common.js",
-        VIZ / "sampling_dial.js",
-        VIZ / "attention_map.js",
-        *(
-            HERE / f"{n}.js"
-            for n in (
-                "tokenizer",
-                "start",
-                "recorded",
-                "address",
-                "stage",
-                "views",
-                "picture",
-                "page",
-            )
-        ),
-    ],
-    "page.css": [
-        VIZ / "common.css",
-        VIZ / "attention_map.css",
-        HERE / "page.css",
-    ],
-}
-EXPORT = "export default {"  # how a widget's own part begins
 NOTHING = (
     "<p>The model is not built into this copy of the book. "
     "<code>minigpt/assets/README.md</code> says how to train it; build the "
     "book again when it is there.</p>"
 )
 NO_SCRIPT = "<p>This part of the page needs JavaScript.</p>"
-
-
-def script(name):
-    """The text of one of PARTS, from its parts."""
-    text = "\n".join(plain(path) for path in PARTS[name])
-    if name.endswith(".css"):
-        return text
-    return f'(() => {{\n"use strict";\n{text}\n}})();\n'
-
-
-def plain(path):
-    """A part without its export, which only a module may have."""
-    text = path.read_text(encoding="utf-8")
-    if path.name == "attention_map.js":
-        before, found, after = text.partition(EXPORT)
-        assert found, f"{path} exports nothing"
-        return f"{before}const mgAttentionMap = {{{after}"
-    return text.partition(EXPORT)[0]  # of the dial only its sums
 
 
 def shipped():
@@ -114,15 +63,8 @@ def about(folder):
         "name": folder.name,
         "label": label,
         "about": text,
-        "files": [facts(folder / name) for name in FILES],
+        "files": [facts(x, (folder / x).read_bytes()) for x in FILES],
     }
-
-
-def facts(path):
-    """What the page must know about a file that it loads."""
-    data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    return {"name": path.name, "bytes": len(data), "sha256": digest}
 
 
 def version():
@@ -163,9 +105,7 @@ def write(site, folders):
 
 
 def write_disk(site, name, text):
-    """`text` as a script that puts it into mgDisk[name] (see start.js)."""
-    code = f"(self.mgDisk ||= {{}})[{json.dumps(name)}] = {json.dumps(text)};\n"
-    (site / f"{name}.js").write_text(code, encoding="utf-8")
+    (site / f"{name}.js").write_text(on_disk(name, text), encoding="utf-8")
 
 
 def page_html(folders):
