@@ -8,6 +8,22 @@ function startUrl(folder, name, version) {
   return new URL(`${folder}${name}?v=${version}`, document.baseURI).href;
 }
 
+// Why there is no worker, where the browser does not say it.
+function startRefused() {
+  return startFromDisk() ? "this browser runs no model in a page that was "
+    + "opened from the disk. Use another browser, or run “python -m "
+    + "http.server” in the folder of the page and open http://localhost:8000"
+    : "the page's own script for the model could not be started";
+}
+
+function startMade(source) {
+  try {
+    return new Worker(source);
+  } catch {
+    throw new Error(startRefused());
+  }
+}
+
 // What the script at `url` has put into mgDisk[name].
 function startText(url, name) {
   return new Promise((resolve, reject) => {
@@ -38,7 +54,7 @@ async function startWorker({ folder, version, model }) {
       { type: "text/javascript" }));
     files.forEach((file, i) => { file.text = contents[i]; });
   }
-  const worker = new Worker(source);
+  const worker = startMade(source);
   worker.postMessage({ do: "load", files });
   return worker;
 }
