@@ -9,12 +9,20 @@ from typing import Annotated
 import tyro
 
 from minigpt.course.cli import Course, Doctor, Learn
-from minigpt.run.options import PRESETS, Eval, ExportModel, Generate, Train
+from minigpt.run.options import (
+    PRESETS,
+    Eval,
+    ExportModel,
+    Generate,
+    Serve,
+    Train,
+)
 
 Command = (
     Annotated[Learn, tyro.conf.subcommand("learn")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[ExportModel, tyro.conf.subcommand("export-model")]
     | Annotated[Course, tyro.conf.subcommand("course")]
@@ -23,6 +31,7 @@ Command = (
 FUNCTIONS = {  # imported when they are called, so that --help is quick
     Train: "training.train_gpt",
     Generate: "generation.write_text",
+    Serve: "server.serve",
     Eval: "evaluation.print_score",
     ExportModel: "models.export_model",
 }

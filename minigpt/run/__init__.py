@@ -6,6 +6,7 @@ checkpoint  one safetensors file, sealed, with a model or a whole run
 models      every way to a trained model, and the way to ship one
 training    `python -m minigpt train`
 generation  `python -m minigpt generate`
+server      `python -m minigpt serve`
 evaluation  `python -m minigpt eval`
 parallel    the device, and several processes under torchrun
 log         JSON lines and a curve
