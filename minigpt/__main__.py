@@ -14,6 +14,7 @@ from minigpt.run.options import (
     Eval,
     ExportModel,
     Generate,
+    Serve,
     Share,
     Train,
 )
@@ -22,6 +23,7 @@ Command = (
     Annotated[Learn, tyro.conf.subcommand("learn")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[ExportModel, tyro.conf.subcommand("export-model")]
     | Annotated[Share, tyro.conf.subcommand("share")]
@@ -31,6 +33,7 @@ Command = (
 FUNCTIONS = {  # imported when they are called, so that --help is quick
     Train: "training.train_gpt",
     Generate: "generation.write_text",
+    Serve: "server.serve",
     Eval: "evaluation.print_score",
     ExportModel: "models.export_model",
     Share: "share.write_page",

@@ -372,36 +372,7 @@ def test_checking_costs_no_memory():
     assert sum(shape.numel() for shape in shapes.values()) > 170e9
 
 
-# --- int8 --------------------------------------------------------------------
-
-
-def test_quantized_rows_are_off_by_half_a_scale_at_most():
-    torch.manual_seed(0)
-    w = torch.randn(50, 33) * torch.logspace(-2, 3, 50)[:, None]
-    q, scale = checkpoint.quantize_rows(w)
-    assert (q.dtype, q.shape) == (torch.int8, w.shape)
-    assert (scale.dtype, scale.shape) == (torch.float16, (50,))
-    largest = w.abs().amax(1)
-    torch.testing.assert_close(scale.float(), largest / 127, atol=0, rtol=1e-3)
-    assert (q.abs().amax(1) == 127).all()
-    error = (checkpoint.dequantize_rows(q, scale) - w).abs()
-    assert (error <= scale.float()[:, None] * 0.5001).all()
-
-
-def test_whole_numbers_up_to_127_survive_quantization_exactly():
-    w = torch.arange(-127.0, 128.0).repeat(4, 1)
-    w = w * torch.tensor([1.0, 0.5, 2.0**-6, 64.0])[:, None]
-    assert torch.equal(
-        checkpoint.dequantize_rows(*checkpoint.quantize_rows(w)), w
-    )
-
-
-def test_rows_of_zeros_and_of_tiny_numbers_stay_near_zero():
-    w = torch.zeros(3, 4)
-    w[1], w[2, 0] = 1e-9, 1e-5
-    again = checkpoint.dequantize_rows(*checkpoint.quantize_rows(w))
-    assert torch.equal(again[:2], torch.zeros(2, 4))
-    assert (again - w).abs().max() < 1e-5 and again.isfinite().all()
+# --- few bits ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -410,7 +381,7 @@ def test_a_model_in_int8_has_a_scale_for_each_row_of_each_matrix(
 ):
     path = tmp_path / "m"
     model = GPT(replace(SMALL, tied=tied)).eval()
-    checkpoint.save_model(path, model, int8=True, step=3)
+    checkpoint.save_model(path, model, bits=8, step=3)
     stored, _ = read(path, checkpoint.MODEL)
     expected = {}
     for name, p in model.named_parameters():
@@ -431,11 +402,35 @@ def test_a_model_in_int8_has_a_scale_for_each_row_of_each_matrix(
         assert q.dtype == torch.float32 and ((p - q).abs() <= limit).all()
 
 
-def test_a_model_opened_from_int8_is_saved_as_the_same_bytes(tmp_path):
+def test_a_model_in_4_bits_has_a_scale_for_every_32_numbers(tmp_path):
+    path = tmp_path / "m"
+    model = GPT(replace(SMALL, n_embd=64)).eval()
+    checkpoint.save_model(path, model, bits=4)
+    stored, _ = read(path, checkpoint.MODEL)
+    again, _ = checkpoint.open_model(path)
+    for name, p in model.named_parameters():
+        if p.dim() == 2:
+            rows, columns = p.shape
+            assert stored[name].dtype == torch.uint8
+            assert stored[name].shape == (rows, columns // 2)
+            scale = stored[f"{name}.scale"]
+            assert (scale.dtype, scale.shape) == (
+                torch.half, (rows, columns // 32),
+            )  # fmt: skip
+            largest = p.view(rows, -1, 32).abs().amax(-1, keepdim=True)
+            error = (again.get_parameter(name) - p).abs().view(rows, -1, 32)
+            assert (error <= largest / 13.9).all()
+    with pytest.raises(ValueError, match="group must divide 8 columns, got 32"):
+        checkpoint.save_model(path, GPT(SMALL), bits=4)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_small_model_is_saved_again_as_the_same_bytes(tmp_path, bits):
     """Nothing is lost a second time."""
     first, second = tmp_path / "first", tmp_path / "second"
-    checkpoint.save_model(first, GPT(SMALL), int8=True)
-    checkpoint.save_model(second, checkpoint.open_model(first)[0], int8=True)
+    model = GPT(replace(SMALL, n_embd=64))
+    checkpoint.save_model(first, model, bits=bits)
+    checkpoint.save_model(second, checkpoint.open_model(first)[0], bits=bits)
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -455,13 +450,17 @@ MISFITS = {
     "a matrix in int16": {W: torch.ones(11, 8).short()},
     "a matrix of booleans": {W: torch.ones(11, 8).bool()},
     "another shape": {W: torch.ones(11, 9).char()},
+    "4 bits with a scale for each row": {W: torch.ones(11, 4).byte()},
+    "4 bits of another shape": {
+        W: torch.ones(11, 16).byte(), S: torch.ones(11, 1).half(),
+    },
 }
 
 
 @pytest.mark.parametrize("case", MISFITS)
 def test_int8_that_does_not_fit_is_refused(tmp_path, case):
     path = tmp_path / "m"
-    changed = checkpoint.quantize(checkpoint.weights(GPT(SMALL)))
+    changed = checkpoint.quantize(checkpoint.weights(GPT(SMALL)), 8)
     changed |= MISFITS[case]
     changed = {name: t for name, t in changed.items() if t is not None}
     metadata = {"config": json.dumps(vars(SMALL)), "facts": "{}"}

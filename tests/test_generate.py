@@ -227,8 +227,8 @@ def test_weights_that_are_no_numbers_are_said(
     model = some_model(CONFIG)
     with torch.no_grad():
         model.get_parameter(name)[-1] = number
-    for int8 in (False, True):
-        save_model(tmp_path / "model.safetensors", model, int8=int8)
+    for bits in (None, 8):
+        save_model(tmp_path / "model.safetensors", model, bits=bits)
         assert main(["generate", "the", "--model", str(tmp_path)]) == 2
         out, err = capsys.readouterr()
         assert out == "" and str(tmp_path) in err and name in err

@@ -12,7 +12,7 @@ from minigpt.public import EXPORTS
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "tokenizer data bigram attention position multihead block gpt train "
-    "sample cache lens pretrained finetune modern seq2seq scale sparse"
+    "sample cache lens pretrained finetune modern seq2seq scale serving sparse"
 ).split()
 OUTSIDE = ("viz", "course", "run")
 EXEMPT = ("00_welcome",)  # the preview shows what is to come

@@ -38,7 +38,7 @@ MODELS = {
     "as in chapter 8": {},
     "without biases": dict(bias=False),
     "modern": MODERN | dict(bias=False),
-    "modern, int8": MODERN | dict(int8=True, bias=False, n_embd=40),
+    "modern, int8": MODERN | dict(bits=8, bias=False, n_embd=40),
     "grouped": dict(position="alibi", n_kv_head=2, mlp="swiglu"),
     "post": dict(order="post", position="sinusoidal"),
 }

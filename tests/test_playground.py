@@ -38,14 +38,14 @@ TEXT = (
 )
 
 
-def random_model(path, seed=0, *, dtype=torch.float16, int8=False, **config):
+def random_model(path, seed=0, *, dtype=torch.float16, bits=None, **config):
     """A model whose numbers are far from their small starting values."""
     torch.manual_seed(seed)
     model = GPT(GPTConfig(**config))
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.normal_(1.0 if "norm" in name and p.dim() == 1 else 0.0, 0.15)
-    save_model(path, model, dtype=dtype, int8=int8)
+    save_model(path, model, dtype=dtype, bits=bits)
     return open_model(path)[0]
 
 
@@ -149,10 +149,10 @@ PARTS = [  # six lists of five: in MODELS each choice meets all others
     ],
     [
         {},
-        {"int8": True},
-        {"int8": True, "n_embd": 40},
+        {"bits": 8},
+        {"bits": 4, "n_embd": 96},
         {"dtype": torch.float32, "n_embd": 40},
-        {"int8": True, "block_size": 31, "rope_base": 500.0, "n_hidden": 40},
+        {"bits": 8, "block_size": 31, "rope_base": 500.0, "n_hidden": 40},
     ],
 ]
 SIZES = dict(n_layer=2, n_head=4, n_embd=24, vocab_size=64, block_size=23)
@@ -319,7 +319,7 @@ def test_a_file_that_cannot_be_computed_is_refused(
     damage, said, engine, tmp_path
 ):
     path = tmp_path / "model.safetensors"
-    random_model(path, int8=True, **SIZES)
+    random_model(path, bits=8, **SIZES)
     data = path.read_bytes()
     data = {
         "short": data[:-10],

@@ -900,7 +900,7 @@ def test_an_export_in_int8_takes_half_the_bytes(tiny, tmp_path, capsys):
     train_gpt(replace(tiny, n_embd=64))
     large, small = tmp_path / "large", tmp_path / "small"
     assert main(["export-model", str(tiny.out), str(large)]) == 0
-    assert main(["export-model", str(tiny.out), str(small), "--int8"]) == 0
+    assert main(["export-model", str(tiny.out), str(small), "--bits", "8"]) == 0
     sizes = [(x / "model.safetensors").stat().st_size for x in (large, small)]
     model = load_model(small)[0]
     n_weights = sum(p.numel() for p in model.parameters())

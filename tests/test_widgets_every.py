@@ -29,7 +29,7 @@ def notebook():
 
 
 def test_what_stands_in_is_text(notebook):
-    assert len(notebook.cells) == len(VIEWS) == 14
+    assert len(notebook.cells) == len(VIEWS) == 16
     for name, cell in zip(VIEWS, notebook.cells, strict=True):
         for kind in ("text/html", "text/plain"):
             text = cell.outputs[0].data.get(kind, "")
@@ -66,7 +66,7 @@ def test_pointer_and_keys_agree_on_a_page(notebook, widget_page, width):
     visit = widget_page(notebook, viewport={"width": width, "height": 800})
     visit.scroll_through()
     assert drive_maps(visit.page) == 8
-    assert drive_sliders(visit.page) == 20
+    assert drive_sliders(visit.page) == 22
     assert problems(visit.page) == {} and visit.errors == []
 
 
@@ -80,7 +80,7 @@ def test_the_same_in_jupyterlab(notebook, lab_page):
         assert problems(lab.page) == {}
         assert serious(lab.page) == []
     assert drive_maps(lab.page) == 8
-    assert drive_sliders(lab.page) == 20
+    assert drive_sliders(lab.page) == 22
     stir(lab.page)
     assert problems(lab.page, tallest=3000) == {}
     assert lab.foreign == []

@@ -7,7 +7,9 @@ went wrong with one of them: markup, hidden characters, a broken layout.
 import numpy as np
 import torch
 
+from minigpt.bigram import WittenBell
 from minigpt.gpt import GPT, GPTConfig
+from minigpt.serving import Pool, Request, Scheduler
 from minigpt.viz.ablation import AblationToggles
 from minigpt.viz.attention_map import AttentionMap
 from minigpt.viz.attention_steps import AttentionSteps
@@ -19,8 +21,10 @@ from minigpt.viz.head_history import HeadHistory
 from minigpt.viz.live_curve import LiveCurve
 from minigpt.viz.logit_lens import LogitLens
 from minigpt.viz.merges import MergeSteps
+from minigpt.viz.pages import Pages
 from minigpt.viz.sampling_dial import SamplingDial
 from minigpt.viz.scale_dial import ScaleDial
+from minigpt.viz.speculation import Speculation
 from minigpt.viz.window import WindowView
 
 EVIL = "<img src=x onerror=window.mgHit=1>"
@@ -135,6 +139,14 @@ def merges():
     return MergeSteps(words, [("x", "x"), ("xx", "xx"), ("<", "s")])
 
 
+def pages():
+    model = some_model()
+    scheduler = Scheduler(model, Pool(model.config, 6, 2), max_batch=2)
+    arrivals = {0: [Request([0, 1, 2], 4), Request([0, 1, 3], 5)]}
+    arrivals[2] = [Request([0, 1, i], 3) for i in range(3)]
+    return Pages(scheduler, arrivals, HOSTILE.__getitem__)
+
+
 def sampling_dial():
     logits = torch.randn(N, N, generator=torch.Generator().manual_seed(3))
     return SamplingDial(HOSTILE, logits, HOSTILE, [[0]] * N)
@@ -144,6 +156,13 @@ def scale_dial():
     return ScaleDial(
         {text: (GPTConfig(), 10**9) for text in HOSTILE},
         dict.fromkeys(HOSTILE, 1e12),
+    )
+
+
+def speculation():
+    table = WittenBell(np.arange(40) % N, 2, N)
+    return Speculation(
+        some_model(), table, range(3), HOSTILE.__getitem__, n=5, k=2
     )
 
 
@@ -158,9 +177,11 @@ VIEWS = {
     "Training run": live_curve,
     "Logit lens": logit_lens,
     "Byte-pair merges": merges,
+    "Blocks of the cache": pages,
     "Sampling dial": sampling_dial,
     "Scale dial": scale_dial,
     "Who goes where": expert_map,
+    "Two models, one text": speculation,
     "Sliding window": lambda: WindowView(HOSTILE, range(N), block_size=4),
 }
 

@@ -16,15 +16,26 @@ const gptReaders = {
   F32: (buffer, start, n) => new Float32Array(
     buffer.slice(start, start + 4 * n)),
   I8: (buffer, start, n) => new Int8Array(buffer, start, n),
+  U8: (buffer, start, n) => new Uint8Array(buffer, start, n),
 };
 
-// Rows of int8 and a scale for each row -> their values, once: products with
-// the int8 numbers would need less memory, but take a third more time.
-function gptScaled(rows, scales) {
-  const out = new Float32Array(rows.length);
-  const C = rows.length / scales.length;
-  for (let r = 0, i = 0; r < scales.length; r += 1) {
-    for (; i < (r + 1) * C; i += 1) out[i] = rows[i] * scales[r];
+// Bytes with two numbers of 4 bits each, the low bits first -> int8.
+function gptNibbles(bytes) {
+  const out = new Int8Array(2 * bytes.length);
+  for (let i = 0; i < bytes.length; i += 1) {
+    out[2 * i] = (bytes[i] & 15) - 8;
+    out[2 * i + 1] = (bytes[i] >> 4) - 8;
+  }
+  return out;
+}
+
+// Whole numbers, and a scale for each row or group of them -> their values,
+// once: products with int8 would need less memory, but take a third more time.
+function gptScaled(numbers, scales) {
+  const out = new Float32Array(numbers.length);
+  const size = numbers.length / scales.length;
+  for (let g = 0, i = 0; g < scales.length; g += 1) {
+    for (; i < (g + 1) * size; i += 1) out[i] = numbers[i] * scales[g];
   }
   return out;
 }
@@ -55,9 +66,14 @@ function gptRead(buffer) {
       n) };
   }
   for (const [name, tensor] of Object.entries(tensors)) {
-    if (entries[name].dtype !== "I8") continue;
+    const { dtype } = entries[name];
+    if (dtype !== "I8" && dtype !== "U8") continue;
     const scales = tensors[`${name}.scale`];
     if (!scales) throw new Error(`the weights have no ${name}.scale`);
+    if (dtype === "U8") {
+      tensor.data = gptNibbles(tensor.data);
+      tensor.shape = [tensor.shape[0], 2 * tensor.shape[1]];
+    }
     tensor.data = gptScaled(tensor.data, scales.data);
   }
   return { config: JSON.parse(facts.config), tensors };

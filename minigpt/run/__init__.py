@@ -9,6 +9,7 @@ generation  `python -m minigpt generate`
 share       `python -m minigpt share`: a model as a page of its own
 card        what that page says about the model
 bundle      the scripts of that page, and of the book's playground
+server      `python -m minigpt serve`
 evaluation  `python -m minigpt eval`
 parallel    the device, and several processes under torchrun
 log         JSON lines and a curve

@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 
 import minigpt.sparse  # noqa: F401 (a configuration may name its parts)
+from minigpt import serving
 from minigpt.files import atomic_write
 from minigpt.gpt import GPT, GPTConfig
 
@@ -131,51 +132,47 @@ def mark(digest: str) -> bytes:
 # --- small weights -----------------------------------------------------------
 
 
-def quantize_rows(w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """w (rows, columns) -> int8 of the same shape, scale (rows,) in float16.
+GROUP = 32  # numbers of a row that share a scale, in 4 bits
 
-    The largest number of each row becomes 127 or -127, so that rounding moves
-    no number by more than half the scale of its row.
+
+def quantize(tensors: dict[str, torch.Tensor], bits: int) -> dict:
+    """Matrices as NAME and NAME.scale, everything else in float16.
+
+    In 8 bits: int8 and a scale for each row, (rows,). In 4 bits: uint8 with
+    two numbers in a byte, and a scale for each `GROUP`, (rows, groups).
     """
-    scale = (w.abs().amax(1) / 127).half()  # (rows,)
-    steps = w / scale.float().clamp(min=2**-24)[:, None]  # zeros stay zeros
-    return steps.round().clamp(-127, 127).to(torch.int8), scale
-
-
-def dequantize_rows(q: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """q (rows, columns), scale (rows,) -> float32: undoes `quantize_rows`."""
-    return q.float() * scale.float()[:, None]
-
-
-def quantize(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Matrices as int8 and `NAME.scale`, everything else in float16."""
     small = {name: t.half() for name, t in tensors.items() if t.dim() != 2}
     for name, t in tensors.items():
         if t.dim() == 2:
-            small[name], small[f"{name}.scale"] = quantize_rows(t)
+            q, scale = serving.quantize(t, bits, None if bits == 8 else GROUP)
+            small[name] = q if bits == 8 else serving.pack(q, bits)
+            small[f"{name}.scale"] = scale[:, 0] if bits == 8 else scale
     return small
 
 
 def dequantize(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors, with each int8 matrix in float32 and its scale gone.
+    """The same tensors, with each small matrix in float32 and its scale gone.
 
     Raises CheckpointError for a scale that does not fit its matrix, and for
     tensors that are no weights.
     """
     large = dict(tensors)
     for name, t in tensors.items():
-        if t.dtype == torch.int8 and t.dim() == 2:
+        if t.dtype in (torch.int8, torch.uint8) and t.dim() == 2:
+            q = t if t.dtype == torch.int8 else serving.unpack(t, 4)
+            rows, groups = len(q), q.size(1) // GROUP
+            shape = (rows,) if q is t else (rows, groups)
             scale = large.pop(f"{name}.scale", torch.empty(0))
-            if (scale.dtype, scale.shape) != (torch.half, t.shape[:1]):
+            if (scale.dtype, scale.shape) != (torch.half, shape):
                 raise CheckpointError(
-                    f"{name} is int8, so {name}.scale must be float16 "
-                    f"({len(t)},), got {scale.dtype} {tuple(scale.shape)}"
+                    f"{name} is {t.dtype}, so {name}.scale must be float16 "
+                    f"{shape}, got {scale.dtype} {tuple(scale.shape)}"
                 )
-            large[name] = dequantize_rows(t, scale)
+            large[name] = serving.dequantize(q, scale.view(rows, -1))
         elif not t.is_floating_point():
             raise CheckpointError(
-                f"{name} must be floating-point numbers or an int8 matrix, "
-                f"got {t.dtype} {tuple(t.shape)}"
+                f"{name} must be floating-point numbers or a matrix of 8 or 4 "
+                f"bits, got {t.dtype} {tuple(t.shape)}"
             )
     return large
 
@@ -265,11 +262,11 @@ def build(text: str, tensors: dict[str, torch.Tensor]) -> GPT:
 
 
 def save_model(
-    path: Path, model: GPT, *, dtype=torch.float16, int8=False, **facts
+    path: Path, model: GPT, *, dtype=torch.float16, bits=None, **facts
 ) -> None:
     """Weights as `dtype`, with the configuration and `facts` (JSON).
 
-    With `int8`, matrices take one byte a number; see `quantize_rows`. Raises
+    With `bits`, 8 or 4, matrices take so many; see `quantize`. Raises
     ValueError for a model that its configuration does not describe.
     """
     strange = sorted(weights(model).keys() ^ shapes_of(model.config).keys())
@@ -279,8 +276,8 @@ def save_model(
             "file could not be opened again; if the model has LoRA, merge it "
             "first with merge_lora(model)"
         )
-    if int8:
-        tensors = quantize(weights(model))
+    if bits is not None:
+        tensors = quantize(weights(model), bits)
     else:
         tensors = {name: t.to(dtype) for name, t in weights(model).items()}
     metadata = {

@@ -32,11 +32,11 @@ SHIPPED = {  # a folder in ASSETS: the commands that make its files again
     "second_term": (
         "train --preset second_term --compile --threads 2 "
         "--out runs/second_term",
-        "export-model runs/second_term minigpt/assets/second_term --int8",
+        "export-model runs/second_term minigpt/assets/second_term --bits 8",
     ),
     "world": (
         "train --preset world --compile --threads 2 --out runs/world",
-        "export-model runs/world minigpt/assets/world --int8",
+        "export-model runs/world minigpt/assets/world --bits 8",
     ),
 }
 
@@ -171,7 +171,8 @@ def export_model(options: ExportModel) -> int:
     lines = log.read(source / "log.jsonl")
     starts = [line for line in lines if line["kind"] == "start"]
     save_model(
-        target / "model.safetensors", model, int8=options.int8,
+        target / "model.safetensors", model,
+        bits=None if options.bits == 16 else options.bits,
         origin=starts, **facts,
     )  # fmt: skip
     copies = {

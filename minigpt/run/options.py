@@ -197,6 +197,28 @@ class Generate:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """Serve a model to many people: an OpenAI-compatible endpoint.
+
+    Ctrl-C ends it, after the answers that are being written.
+    """
+
+    model: Path = ASSETS / "presidents"
+    """The model: presidents, second_term or world of the course, gpt2, or the
+    folder of a run or of an exported model."""
+    host: str = "127.0.0.1"
+    """Where to listen; 127.0.0.1 is this machine alone."""
+    port: int = 8000
+    """Port to listen on."""
+    max_batch: int = 16
+    """Answers that are written at the same time."""
+    max_waiting: int = 64
+    """Requests that can wait; when it is full, a new one is refused."""
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to PyTorch."""
+
+
+@dataclass(frozen=True)
 class Eval:
     """Measure a model on held-out text: nats, bits per character, perplexity.
 
@@ -223,16 +245,16 @@ class Eval:
 
 @dataclass(frozen=True)
 class ExportModel:
-    """Turn a run into a small model to share: its best weights in float16 or
-    int8, its tokenizer, probes and log, and a record of where it came from."""
+    """Turn a run into a small model to share: its best weights in 16, 8 or 4
+    bits, its tokenizer, probes and log, and a record of where it came from."""
 
     source: tyro.conf.Positional[Path]
     """Folder of a run."""
     target: tyro.conf.Positional[Path]
     """Folder to write; files of these names in it are replaced."""
-    int8: bool = False
-    """Store matrices with one byte per number instead of two: half the size,
-    almost the same loss."""
+    bits: Literal[16, 8, 4] = 16
+    """Bits for each number of a matrix: 8 take half the size of 16 for almost
+    the same loss, 4 a quarter for a somewhat higher one."""
 
 
 @dataclass(frozen=True)
@@ -260,10 +282,12 @@ LEAST = {  # option: the smallest number that it can be
     "vocab_size": 1, "block_size": 1, "n_kv_head": 1, "max_steps": 1,
     "batch_size": 1, "micro_batch_size": 1, "weight_decay": 0,
     "log_every": 1, "eval_every": 1, "save_every": 1, "probes": 0,
-    "tokens": 1, "stride": 0, "threads": 0, "seed": 0,
+    "tokens": 1, "stride": 0, "threads": 0, "seed": 0, "port": 0,
+    "max_batch": 1, "max_waiting": 0,
 }  # fmt: skip
 MOST = {  # option: the largest number that it can be
-    "n_layer": 1000, "seed": 2**63 - 1, "threads": 1024,
+    "n_layer": 1000, "seed": 2**63 - 1, "threads": 1024, "port": 65535,
+    "max_batch": 1024,
 }  # fmt: skip
 
 

@@ -182,7 +182,7 @@ def rounded(model, ids) -> tuple[bytes, float]:
     """The model's file in int8, and the most that it changes a logit of ids."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "model.safetensors"
-        save_model(path, model, int8=True)
+        save_model(path, model, bits=8)
         small, data = open_model(path)[0], path.read_bytes()
     change = 0.0
     for window in ids.split(model.config.block_size):
