@@ -25,7 +25,7 @@ from minigpt.bigram import bits_per_char, evaluate
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.train import Recipe, train
 
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 SEEDS = (1, 2, 3)
 BLOCK, BATCH = 64, 8
 LOWER, COPIES = "also in lower case", "nine tenths copies"

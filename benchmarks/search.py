@@ -22,7 +22,7 @@ from minigpt.bigram import evaluate
 from minigpt.gpt import GPT, GPTConfig
 from minigpt.train import Recipe, train
 
-RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 SHAPES = ((32, 2), (64, 2), (128, 2), (64, 1), (64, 4))  # channels, blocks
 SEEDS = (1, 2, 3)
 BLOCK, BATCH = 64, 16
