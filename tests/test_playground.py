@@ -718,6 +718,25 @@ def test_from_the_disk_a_bad_file_is_refused(
     page.get_by_text(said).wait_for()
 
 
+REFUSED = {
+    "at once": "throw new DOMException('not here', 'SecurityError');",
+    "later": "setTimeout(() => this.onerror(new Event('error')), 50);",
+}
+
+
+@pytest.mark.parametrize("when", REFUSED)
+def test_from_the_disk_a_refused_worker_is_explained(when, server, visit):
+    seen = visit(server.folder.as_uri(), "page.html")
+    seen.page.evaluate(
+        "window.Worker = class { postMessage() {} terminate() {}"
+        f" constructor() {{ {REFUSED[when]} }} }}"
+    )
+    seen.page.get_by_role("button", name="Load the model").click()
+    seen.page.get_by_text("python -m http.server").wait_for()
+    assert seen.page.get_by_role("button", name="Try again").is_enabled()
+    assert seen.errors == []
+
+
 def test_without_the_model_the_page_says_so(tmp_path):
     assert "not built into this copy" in playground.box("", [tmp_path])
     playground.write(tmp_path, [tmp_path])

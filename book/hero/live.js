@@ -33,7 +33,7 @@ class HeroModel {
 
   open(worker) {
     this.worker = worker;
-    worker.onerror = () => this.heard.onFailed("its script did not start");
+    worker.onerror = () => this.heard.onFailed(startRefused());
     worker.onmessage = ({ data }) => this[`on_${data.say}`]?.(data);
   }
 

@@ -11,8 +11,7 @@ class McEngine {
     this.worker = await startWorker(this);
     return new Promise((done, fail) => {
       this.fail = fail;
-      this.worker.onerror = () => fail(new Error(
-        "the script for the model could not be started"));
+      this.worker.onerror = () => fail(new Error(startRefused()));
       this.worker.onmessage = ({ data }) => this.hear(data, done);
     });
   }

@@ -84,8 +84,8 @@ class McOverview {
     const { state: { ids, config: { n_layer: L } }, stage } = this;
     const room = stage.clientWidth || 600;
     const least = room < 420 ? room / 5 : 62; // a phone shows five lanes
-    this.lane = Math.min(150, Math.max(least, room / ids.length));
-    this.high = 84; // one band
+    this.lane = Math.min(190, Math.max(least, room / ids.length));
+    this.high = 78; // one band
     this.tile = Math.min(48, this.lane - 14);
     this.half = 0.375 * this.tile; // of its height
     this.width = Math.max(room, this.lane * ids.length);

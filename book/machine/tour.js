@@ -59,6 +59,7 @@ function mcTour({ go, chapters }) {
     const on = now !== undefined;
     for (const part of [back, next, end]) part.hidden = !on;
     start.hidden = on;
+    el.classList.toggle("mc-touring", on);
     back.disabled = now === 1;
     next.disabled = now === MC_TOUR.length;
     if (!on) {

@@ -295,8 +295,7 @@ class Playground {
       }
       this.worker = worker;
       worker.onmessage = ({ data }) => this[`on_${data.say}`](data);
-      worker.onerror = () => this.loader.failed(
-        "the page's own script for the model could not be started");
+      worker.onerror = () => this.loader.failed(startRefused());
     }, (error) => {
       if (this.begun === begun) this.loader.failed(error.message);
     });

@@ -15,6 +15,22 @@ function startUrl(folder, name, version) {
   return new URL(`${folder}${name}?v=${version}`, document.baseURI).href;
 }
 
+// Why there is no worker, where the browser does not say it.
+function startRefused() {
+  return startFromDisk() ? "this browser runs no model in a page that was "
+    + "opened from the disk. Use another browser, or run “python -m "
+    + "http.server” in the folder of the page and open http://localhost:8000"
+    : "the page's own script for the model could not be started";
+}
+
+function startMade(source) {
+  try {
+    return new Worker(source);
+  } catch {
+    throw new Error(startRefused());
+  }
+}
+
 // What the script of a file has put into mgDisk[name].
 function startText(folder, name, version) {
   return new Promise((resolve, reject) => {
@@ -47,7 +63,7 @@ async function startWorker({ folder, version, model }) {
 }
 
 function startGiven(source, files) {
-  const worker = new Worker(source);
+  const worker = startMade(source);
   worker.postMessage({ do: "load", files });
   return worker;
 }

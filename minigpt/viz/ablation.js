@@ -110,6 +110,9 @@ export default {
       readout.set(ablationSentence(d, state));
     }
 
+    mgKeep(bars, "off", () => String(state), mgWhole((wanted) => {
+      if (wanted < states) { state = wanted; draw(); }
+    }));
     const { root, dispose } = mgWidget(el, { label: "Ablation" });
     root.append(mgEl("p", { class: "mg-help" }, "Pressed: the head is off, its "
       + `output replaced by ${model.get("replaced")}. Measured on `

@@ -290,6 +290,17 @@ export default {
         "mg-attention-map-end");
     }
 
+    // pinned A, pinned B, under the cursor: "1.0_-_4.3"
+    const texts = () => [...state.pins, state.focus].map(
+      (p) => (p ? p.join(".") : "-"));
+    mgKeep(thumbs.el, "heads", () => texts().join("_"), (text) => {
+      const [a, b, focus] = text.split("_").map((part) => {
+        const found = /^(\d{1,3})\.(\d{1,3})$/.exec(part)?.slice(1).map(Number);
+        return found && found[0] < L && found[1] < H ? found : null;
+      });
+      Object.assign(state, { pins: [a, b], focus: focus ?? state.focus });
+      show(a && b ? "difference" : "focus");
+    });
     const { root, dispose } = mgWidget(el, { label: "Attention map", redraw });
     root.append(
       mgEl("p", { class: "mg-help" }, "Each picture is a head; a row is a "

@@ -223,8 +223,12 @@ function makeControls(d, change) {
     width.el.hidden = d.mask !== "window";
     pads.el.hidden = d.mask !== "padding";
   }
-  const el = mgEl("div", {},
-    mgEl("div", { class: "mg-bar", role: "group", "aria-label": "step" }, tabs),
+  const bar = mgEl("div", { class: "mg-bar", role: "group",
+    "aria-label": "step" }, tabs);
+  mgKeep(bar, "step", () => String(d.stage), mgWhole((stage) => {
+    if (stages[stage]) change({ stage });
+  }));
+  const el = mgEl("div", {}, bar,
     mgEl("div", { class: "mg-bar" }, mask.el), width.el, pads.el);
   return { el, follow };
 }

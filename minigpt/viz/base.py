@@ -38,6 +38,8 @@ A widget is one Python file and one JavaScript file of the same name::
     };
 
 `render` must work with `model.get` alone: a page of the book has no kernel.
+There the state of every control that common.js makes is kept in the page's
+address; `mgKeep` does the same for a control of the widget's own.
 The base class puts common.js before the widget's script and common.css before
 its own .css file, if there is one. Where no script runs (GitHub, print), the
 reader sees `fallback()`, and `describe()` as plain text; nbval compares both,

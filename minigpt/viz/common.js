@@ -33,6 +33,12 @@ function mgSelect({ label, options, value, onChange }) {
     class: "mg-select", onchange: () => onChange(select.value),
   }, options.map(([v, text]) => mgEl("option", { value: v }, text)));
   if (value !== undefined) select.value = value;
+  mgKeep(select, label, () => select.value, (wanted) => {
+    const options = [...select.options];
+    if (!options.some((o) => o.value === wanted && !o.disabled)) return;
+    select.value = wanted;
+    onChange(wanted);
+  });
   return { el: mgEl("label", {}, label, " ", select), select };
 }
 
@@ -60,6 +66,7 @@ function mgStepper({ label, min, max, value, onInput, format = String }) {
     if (!quiet) onInput(v);
   }
   set(value, true);
+  mgKeep(range, label, () => range.value, mgWhole((v) => set(v)));
   const el = mgEl("div", { class: "mg-bar mg-stepper" },
     mgEl("span", {}, label), back, range, next, output);
   return { el, set, range, get value() { return Number(range.value); } };
@@ -99,10 +106,13 @@ function mgWidget(el, { label, redraw = () => {} }) {
   marks.observe(document.documentElement, filter);
   marks.observe(document.body, filter);
   media.addEventListener("change", theme);
+  let leave = () => {}; // the address
   const size = new ResizeObserver(() => {
     if (!root.clientWidth || root.clientWidth === width) return;
+    const first = !width;
     width = root.clientWidth;
     redraw();
+    if (first && el.dataset.address) leave = mgAddress(root, el.dataset.address);
   });
   theme();
   el.replaceChildren(root);
@@ -113,8 +123,147 @@ function mgWidget(el, { label, redraw = () => {} }) {
       marks.disconnect();
       size.disconnect();
       media.removeEventListener("change", theme);
+      leave();
       root.remove();
     },
+  };
+}
+
+// --- addresses ------------------------------------------------------------
+
+// On a page of the book (see host.js) a widget has a name, and what the reader
+// has changed in it is in the page's address:
+//   #sampling-dial=temperature:7,top-p:18&window=cell:2.0
+// Elsewhere it has no name, and nothing happens to the address. A part that
+// names no widget, control or possible value is left out.
+
+const mgKept = new WeakMap(); // element -> { get, set }
+
+// A control whose state is kept: get() -> text; set(text) takes it, or ignores
+// what makes no sense.
+function mgKeep(el, name, get, set) {
+  el.dataset.keep = name.replace(/\W+/g, "-");
+  mgKept.set(el, { get, set });
+}
+
+// take(number, …) -> a set() for "3.14": `count` whole numbers, nothing else.
+function mgWhole(take, count = 1) {
+  return (text) => {
+    const parts = text.split(".");
+    if (parts.length === count && parts.every((x) => /^\d{1,9}$/.test(x))) {
+      take(...parts.map(Number));
+    }
+  };
+}
+
+// Pairs around `sign`: "a:1,b:2" -> Map { a => 1, b => 2 }, and back.
+function mgPairs(text, between, sign) {
+  return new Map(text.split(between).filter((part) => part.includes(sign)).map(
+    (part) => [part.slice(0, part.indexOf(sign)),
+      part.slice(part.indexOf(sign) + 1)]));
+}
+
+function mgJoin(pairs, between, sign) {
+  return [...pairs].map(([key, value]) => key + sign + value).join(between);
+}
+
+function mgDecoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
+}
+
+// Restore what the address says, write changes into it, and offer a link.
+// Returns what undoes it.
+function mgAddress(root, name) {
+  const before = read();
+  let stepped = false; // since Back: is there a step that Back undoes?
+  let timer = null;
+
+  // Its controls in order; of the same name, the second is called name2.
+  function controls() {
+    const seen = {};
+    return [...root.querySelectorAll("[data-keep]")].map((el) => {
+      const key = el.dataset.keep;
+      seen[key] = (seen[key] ?? 0) + 1;
+      return [seen[key] > 1 ? key + seen[key] : key, mgKept.get(el)];
+    });
+  }
+
+  function read() {
+    return new Map(controls().map(([key, { get }]) => [key, get()]));
+  }
+
+  function changed() {
+    const pairs = [...read()].filter(([key, now]) => before.get(key) !== now);
+    return mgJoin(pairs.map(([key, now]) => [key, encodeURIComponent(now)]),
+      ",", ":");
+  }
+
+  const parts = () => mgPairs(location.hash.slice(1), "&", "=");
+
+  // Twice, because what one control allows may depend on another.
+  function restore() {
+    const wanted = mgPairs(parts().get(name) ?? "", ",", ":");
+    for (let pass = 0; pass < 2; pass += 1) {
+      for (const [key, { get, set }] of controls()) {
+        const text = wanted.has(key) ? mgDecoded(wanted.get(key))
+          : before.get(key);
+        if (text !== undefined && text !== get()) set(text);
+      }
+    }
+  }
+
+  // All changes after a Back, or after opening the page, are one step.
+  function note() {
+    const all = parts();
+    if ((all.get(name) ?? "") === changed()) return;
+    all.delete(name);
+    if (changed()) all.set(name, changed());
+    const hash = mgJoin(all, "&", "=");
+    try {
+      history[stepped ? "replaceState" : "pushState"](null, "",
+        `${location.pathname}${location.search}${hash && `#${hash}`}`);
+      stepped = true;
+    } catch {
+      // a browser may refuse; the widget works all the same
+    }
+  }
+
+  function later() {
+    clearTimeout(timer);
+    timer = setTimeout(note, 300);
+  }
+
+  // A fragment without "=" leads to a heading, and changes nothing here.
+  function follow() {
+    clearTimeout(timer);
+    stepped = false;
+    if (!location.hash || parts().size) restore();
+  }
+
+  const said = mgEl("span", { class: "mg-soft", role: "status" });
+  async function copy() {
+    const link = `${location.href.split("#")[0]}#${name}=${changed()}`;
+    try {
+      await navigator.clipboard.writeText(link);
+      said.textContent = " The link is in your clipboard.";
+    } catch {
+      said.textContent = ` ${link}`;
+    }
+  }
+
+  const events = ["click", "change", "input", "keydown"];
+  events.forEach((type) => root.addEventListener(type, later, true));
+  addEventListener("popstate", follow);
+  restore();
+  const tables = root.querySelectorAll(".mg-button[aria-controls]");
+  tables[tables.length - 1].after(" ", mgButton("copy link", copy), said);
+  return () => {
+    clearTimeout(timer);
+    removeEventListener("popstate", follow);
   };
 }
 
@@ -288,6 +437,9 @@ function mgRovingGrid(frame, cells,
     cell.addEventListener("pointerenter", () => onMove(r, c));
     cell.addEventListener("click", () => { move(r, c); onPin(r, c); });
   }));
+  mgKeep(frame, "at", () => `${row}.${col}`, mgWhole((r, c) => {
+    if (cells[r]) move(r, c, false);
+  }, 2));
   frame.addEventListener("keydown", (event) => {
     const to = mgGridKey(event, row, col, cells.length, cells[row].length);
     if (to) move(...to);
@@ -386,12 +538,13 @@ function mgHeatMap(options) {
     const up = long(o.cols) > 2;
     box.left = 10 + 7.5 * long(o.rows);
     box.top = up ? 10 + 7.5 * long(o.cols) : 20;
-    const room = (el.clientWidth || 600) - box.left - 2;
+    const room = (el.clientWidth || 600) - box.left - 4;
     box.cell = Math.min(o.maxCell,
       Math.max(o.minCell, Math.floor(room / o.cols.length)));
     const { left, top, cell } = box;
-    inner.style.width = `${left + cell * o.cols.length + 2}px`;
-    inner.style.height = `${top + cell * o.rows.length + 2}px`;
+    // the cursor is larger than its cell
+    inner.style.width = `${left + cell * o.cols.length + 4}px`;
+    inner.style.height = `${top + cell * o.rows.length + 4}px`;
     const font = `${Math.max(9, Math.min(13, cell))}px`;
     const thick = `${Math.max(cell, 12)}px`;
     const shift = (cell - Math.max(cell, 12)) / 2;
@@ -517,5 +670,6 @@ function mgHeatMap(options) {
   }
 
   readout.set(o.describe(0, 0), { quiet: true });
+  mgKeep(el, "cell", () => `${state.row}.${state.col}`, mgWhole(select, 2));
   return { el, readout, select, redraw, set, state, box };
 }

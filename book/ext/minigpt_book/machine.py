@@ -194,6 +194,7 @@ PLACES = {
     "10_sample": ("output", "s=8"),
     "11_cache": ("lane", "s=9"),
     "12_lens": ("lens", "s=7"),
+    "15_modern": ("block", "b=3"),
 }
 LANES, BANDS, WIDE, HIGH = 5, 4, 30, 22  # of the thumbnail
 

@@ -73,11 +73,22 @@
     })());
   }
 
+  /* What the address calls a widget: attention-map, and attention-map-2 if it
+     is the second of its kind in the page (see common.js of minigpt.viz). */
+  const count = {};
+  function called(id) {
+    const kind = (states[id]?.state._anywidget_id ?? "").split(".").at(-2)
+      ?.replaceAll("_", "-") ?? "widget";
+    count[kind] = (count[kind] ?? 0) + 1;
+    return count[kind] > 1 ? `${kind}-${count[kind]}` : kind;
+  }
+
   async function draw(box) {
     if (box.dataset.state) return;
     box.dataset.state = "loading";
     const el = document.createElement("div");
     el.className = "mg-live";
+    el.dataset.address = names.get(box);
     try {
       const id = json("view", box)[0].model_id;
       const widget = await load(id);
@@ -95,6 +106,11 @@
 
   const boxes = document.querySelectorAll(".mg-widget");
   json("state", document).forEach(({ state }) => Object.assign(states, state));
+  const names = new Map([...boxes].map(
+    (box) => [box, called(json("view", box)[0].model_id)]));
+  const asked = [...boxes].find((box) => location.hash.slice(1).split("&").some(
+    (part) => part.startsWith(`${names.get(box)}=`)));
+  if (asked) draw(asked).then(() => asked.scrollIntoView());
   const near = new IntersectionObserver(
     (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => {
       near.unobserve(e.target);
