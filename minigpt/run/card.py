@@ -6,11 +6,11 @@ import re
 import sys
 from contextlib import suppress
 from datetime import date
+from importlib import metadata
 from pathlib import Path
 
 import torch
 
-import minigpt
 from minigpt.run import corpus, evaluation, log
 from minigpt.run.checkpoint import open_model
 from minigpt.tokenizer import CharTokenizer
@@ -93,15 +93,20 @@ class Card:
             "quality": self.quality(),
             "seed": o.get("seed"),
             "trained": start.get("date"),
-            "versions": f"minigpt {minigpt.__version__}"
-            + "".join(
-                f", {name} {start[key]}"
-                for name, key in (("PyTorch", "torch"), ("Python", "python"))
-                if key in start
-            ),
+            "versions": self.versions(),
             "page made": date.today().isoformat(),
         }
         return [(k, str(v)) for k, v in known.items() if v is not None]
+
+    def versions(self) -> str:
+        """Of the course now, and of what the model was trained with."""
+        names = (("PyTorch", "torch"), ("Python", "python"))
+        found = [
+            f"{k} {self.start[key]}" for k, key in names if key in self.start
+        ]
+        with suppress(metadata.PackageNotFoundError):
+            found.insert(0, f"minigpt {metadata.version('minigpt')}")
+        return ", ".join(found) or "unknown"
 
     def learned_from(self) -> str | None:
         part = self.data.get("train")
@@ -129,6 +134,7 @@ class Card:
         """(name, bits per character): n-grams and the model, worst first."""
         if not self.best:
             return []
+        print("counting n-grams, to compare …", file=sys.stderr)
         try:
             counted = evaluation.baselines(
                 self.folder, self.data["corpus"], "val"
