@@ -455,7 +455,7 @@ def fork_text(pool, text):
 
 
 def close_text(pool, text):
-    """Nobody needs this text any more."""
+    """Nobody needs this text anymore."""
     for block in text.table:
         pool.drop(block)
     text.ids, text.table = [], []
@@ -656,7 +656,7 @@ class Scheduler:
         close_text(self.pool, request.text)
 
     def cancel(self, request):
-        """Nobody wants this answer any more."""
+        """Nobody wants this answer anymore."""
         if request in self.waiting:
             self.waiting.remove(request)
         elif request in self.running:
