@@ -180,7 +180,8 @@ def test_curve_and_card_are_those_of_the_run(runs, shared):
 def test_exported_model_without_its_text_is_shared_too(
     runs, shared, tmp_path, capsys
 ):
-    main(["export-model", str(runs["bpe"]), str(tmp_path / "small"), "--bits", "8"])
+    small = tmp_path / "small"
+    main(["export-model", str(runs["bpe"]), str(small), "--bits", "8"])
     data = tmp_path / "small" / "data.json"
     facts = json.loads(data.read_text())
     facts["corpus"] = str(tmp_path / "gone.txt")
