@@ -182,11 +182,11 @@ def test_exported_model_without_its_text_is_shared_too(
 ):
     small = tmp_path / "small"
     main(["export-model", str(runs["bpe"]), str(small), "--bits", "8"])
-    data = tmp_path / "small" / "data.json"
+    data = small / "data.json"
     facts = json.loads(data.read_text())
     facts["corpus"] = str(tmp_path / "gone.txt")
     data.write_text(json.dumps(facts))
-    page = shared(tmp_path / "small")
+    page = shared(small)
     assert "no held-out text" in capsys.readouterr().err
     assert page.locator(".share-bars").count() == 0
     press(page, "continue")
