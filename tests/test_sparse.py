@@ -436,21 +436,28 @@ def test_the_search_for_a_rate_goes_on_at_an_end(benchmark, optimum):
             self.asked.append(run.lr)
             return {"val": abs(math.log(run.lr / optimum))}
 
-    assert benchmark.best_rate(Record(), "RoPE") == optimum
+    assert benchmark.best_rate(Record(), "RoPE", (1,)) == optimum
     ends = {benchmark.RATES[0], benchmark.RATES[-1], *Record.asked}
     assert {optimum / 2, optimum * 2} <= ends | {5e-4, 64e-3}
 
 
-def test_a_run_with_a_budget_of_steps_or_seconds(benchmark):
+def test_a_run_has_its_own_steps_or_those_of_the_settings(benchmark):
     s = benchmark.Settings(n_embd=16, steps=3, batch_size=2)
     ids = some_ids(1, 500)[0]
     run = benchmark.Run("2 of 8", 1e-3, 1)
-    model, steps, _ = benchmark.train_model(run, s, ids, 40)
-    assert steps == 3 and not model.training
-    assert model.blocks[0].mlp.bias.abs().max() > 0
-    run = replace(run, budget=0.2)
-    _, steps, seconds = benchmark.train_model(run, s, ids, 40)
-    assert steps >= 1 and seconds >= 0.2
+    one, two, three = (
+        benchmark.train_model(replace(run, budget=n), s, ids, 40)
+        for n in (1, 3, None)
+    )
+    assert not one.training and one.blocks[0].mlp.bias.abs().max() > 0
+    weights = [m.head.weight for m in (one, two, three)]
+    assert weights[1].equal(weights[2]) and not weights[0].equal(weights[1])
+
+
+def test_costs_are_relative_to_the_dense_model(benchmark):
+    s = benchmark.Settings(n_embd=16, batch_size=2)
+    costs = benchmark.step_costs(s, some_ids(1, 500)[0], 40)
+    assert costs["RoPE"] == 1 and costs.keys() > benchmark.MIXTURES.keys()
 
 
 def test_kinds_are_counted_once_for_each_expert(benchmark):
@@ -525,7 +532,12 @@ def test_every_recorded_variant_has_three_seeds_at_its_best_rate(benchmark):
     record = json.loads(RECORD.read_text())
     for name in benchmark.VARIANTS:
         mine = [r for r in record["runs"] if r["variant"] == name]
-        tried = {r["lr"]: r["val"] for r in mine if not r["final"]}
+        rates = {}
+        for r in mine:
+            if not r["budget"]:
+                rates.setdefault(r["lr"], []).append(r["val"])
+        assert {len(seeds) for seeds in rates.values()} == {3}
+        tried = {lr: sum(seeds) for lr, seeds in rates.items()}
         final = [r for r in mine if r["final"] and not r["budget"]]
         assert len(tried) >= 3 and len(final) == 3, name
         best = min(tried, key=tried.get)
