@@ -89,7 +89,7 @@ class McOverview {
     this.tile = Math.min(48, this.lane - 14);
     this.half = 0.375 * this.tile; // of its height
     this.width = Math.max(room, this.lane * ids.length);
-    this.height = L * this.high + 118;
+    this.height = L * this.high + 98;
     this.pen = mgCanvas(this.canvas, this.width, this.height);
     const chosen = this.at;
     this.bands.replaceChildren(...Array.from({ length: L }, (_, l) => mgEl("a",

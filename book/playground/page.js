@@ -245,8 +245,8 @@ class Playground {
       this.choose(model);
     });
     root.append(this.models.length > 1 ? this.switch.el : "", mgEl("div",
-      { class: "mg-pg-columns" }, this.room, mgEl("div",
-        { class: "mg-pg-left" }, this.stage.el, this.bench), this.views));
+      { class: "mg-pg-columns" }, mgEl("div", { class: "mg-pg-left" },
+        this.stage.el, this.bench), this.room, this.views));
     root.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.writing) this.stop();
     });
