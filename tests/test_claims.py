@@ -122,7 +122,7 @@ def trials(bench):
 
 def test_every_variant_has_as_many_rates_and_seeds(trials):
     varied = ("order", "start", "dropout", "text", "n_layer", "n_embd")
-    for part, each in ("norms", 15), ("dropout", 6), ("sizes", 9):
+    for part, each in ("norms", 15), ("dropout", 12), ("sizes", 12):
         some = [t for t in trials if t.part == part]
         counts = Counter(tuple(getattr(t, x) for x in varied) for t in some)
         assert set(counts.values()) == {each}

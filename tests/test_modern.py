@@ -723,15 +723,16 @@ def test_table_of_runs(benchmarks):
     new = plain | dict(part="new")
     runs = [
         plain | dict(lr=0.1, seed=0, val=3.0, test=9.0),
-        plain | dict(lr=0.2, seed=0, val=2.0, test=9.0),
-        plain | dict(lr=0.2, seed=1, val=2.0, test=2.5),
-        new | dict(lr=0.2, seed=0, val=1.0, test=9.0),
+        plain | dict(lr=0.1, seed=1, val=5.0, test=9.0),
+        plain | dict(lr=0.2, seed=0, val=2.0, test=2.0),
+        plain | dict(lr=0.2, seed=1, val=3.0, test=2.5),
+        plain | dict(lr=0.4, seed=0, val=1.0, test=9.0),  # one seed only
         new | dict(lr=0.2, seed=1, val=1.0, test=1.5),
         new | dict(lr=0.2, seed=1, val=1.0, test=1.75, steps=8),
     ]
     first, second = bench.table(runs, {"plain": 1.0, "new": 1.25}, s)
-    assert first["lr"] == 0.2 and first["sweep"] == [[0.1, 3.0], [0.2, 2.0]]
-    assert first["equal_steps"] == first["equal_seconds"] == [2.5]
+    assert first["lr"] == 0.2 and first["sweep"] == [[0.1, 4.0], [0.2, 2.5]]
+    assert first["equal_steps"] == first["equal_seconds"] == [2.0, 2.5]
     assert second["equal_steps"] == [1.5]
     assert second["steps_in_the_time"] == 8
     assert second["equal_seconds"] == [1.75]

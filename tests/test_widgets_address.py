@@ -14,12 +14,15 @@ NAMES = [
     "bigram",
     "cache-timeline",
     "cross-attention",
+    "expert-map",
     "head-history",
     "live-curve",
     "logit-lens",
     "merges",
+    "pages",
     "sampling-dial",
     "scale-dial",
+    "speculation",
     "window",
 ]
 

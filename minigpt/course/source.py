@@ -128,7 +128,7 @@ def answers_in(template: str, source: str) -> list[str] | None:
     first one ends where the lines are indented less.
     """
     pattern = ""
-    for solved, margin, lines in pieces(template):
+    for solved, margin, lines in pieces(template.rstrip()):
         each = [re.escape(x.rstrip()) + r"[ \t]*\n" for x in lines]
         blank = rf"((?:{margin}.*\n|(?!{margin})[ \t]*\n)*)"
         pattern += blank if solved else "".join(each)

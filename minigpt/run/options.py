@@ -62,6 +62,10 @@ class Train:
         "learned"
     )
     """How the model knows where a token is."""
+    rope_base: float | None = None
+    """How slowly the slowest positions of rope turn; None: --block-size."""
+    n_hidden: int | None = None
+    """Numbers between the two layers of the MLP; None: what it usually has."""
     n_kv_head: int | None = None
     """Heads of keys and values, shared by groups of queries; None: one for
     each query head."""
@@ -280,6 +284,7 @@ class Share:
 
 LEAST = {  # option: the smallest number that it can be
     "vocab_size": 1, "block_size": 1, "n_kv_head": 1, "max_steps": 1,
+    "n_hidden": 1,
     "batch_size": 1, "micro_batch_size": 1, "weight_decay": 0,
     "log_every": 1, "eval_every": 1, "save_every": 1, "probes": 0,
     "tokens": 1, "stride": 0, "threads": 0, "seed": 0, "port": 0,
