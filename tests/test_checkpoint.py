@@ -442,7 +442,8 @@ MISFITS = {
     "another shape": {W: torch.ones(11, 9).char()},
     "4 bits with a scale for each row": {W: torch.ones(11, 4).byte()},
     "4 bits of another shape": {
-        W: torch.ones(11, 16).byte(), S: torch.ones(11, 1).half(),
+        W: torch.ones(11, 16).byte(),
+        S: torch.ones(11, 1).half(),
     },
 }
 
