@@ -340,7 +340,7 @@ def check_draft(draft, model, idx, k, sampling):
 
 
 @torch.no_grad()
-def speculate(model, draft, idx, *, n, k=2, sampling=Sampling(),
+def speculate(model, draft, idx, *, n, k=2, sampling=Sampling(),  # noqa: B008
               generator=None):  # fmt: skip
     """Continue a prompt (1, T) by n tokens; yields (drafted, new) per call.
 

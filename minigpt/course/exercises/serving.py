@@ -25,20 +25,15 @@ DICE = """
 def dice(seed):
     return torch.Generator().manual_seed(seed)
 """
-PLACES = (
-    DICE
-    + """
+PLACES = f"""{DICE}
 V, k = 4, number(1, 3)
 p = torch.randn(k + 1, V).softmax(-1)
 q = torch.randn(k, V).softmax(-1)
 drafted = torch.randint(V, (k,)).tolist()
 """
-)
-SHARES = (
-    DICE
-    + """
+SHARES = f"""{DICE}
 p = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
-q = torch.tensor([[{}]])
+q = torch.tensor([[{{}}]])
 def shares(place):
     g, seen = dice(number(0, 999)), torch.zeros(3)
     for _ in range(3000):
@@ -48,7 +43,6 @@ def shares(place):
             seen[new[place]] += 1
     return seen / seen.sum()
 """
-)
 LIBRARY = """
 n, size = number(3, 5), number(2, 4)
 blocks = Blocks(n, size)
