@@ -527,7 +527,6 @@ def test_a_final_run_is_measured_and_never_repeated(
 RECORD = ROOT / "notebooks" / "results" / "sparse.json"
 
 
-@pytest.mark.skipif(not RECORD.exists(), reason="not recorded yet")
 def test_every_recorded_variant_has_three_seeds_at_its_best_rate(benchmark):
     record = json.loads(RECORD.read_text())
     for name in benchmark.VARIANTS:

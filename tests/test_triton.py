@@ -1,9 +1,8 @@
 """The kernel that chapter 21 shows, in Triton's interpreter, where it is.
 
-Triton is never required: without it, the test is skipped and says so.
+Triton is never required: `pip install triton && pytest -m triton`.
 """
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -47,9 +46,7 @@ def test_the_kernel_is_python():
     compile(kernel(), "kernel", "exec")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="Triton is missing"
-)
+@pytest.mark.triton
 def test_the_kernel_gives_what_the_chapter_computes(tmp_path):
     path = tmp_path / "kernel.py"  # Triton reads the source of its kernels
     path.write_text(HEAD + kernel() + CHECK, encoding="utf-8")
