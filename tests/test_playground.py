@@ -727,8 +727,8 @@ REFUSED = {
 def test_from_the_disk_a_refused_worker_is_explained(when, server, visit):
     seen = visit(server.folder.as_uri(), "page.html")
     seen.page.evaluate(
-        "window.Worker = class { postMessage() {} terminate() {}"
-        f" constructor() {{ {REFUSED[when]} }} }}"
+        "() => { window.Worker = class { postMessage() {} terminate() {}"
+        f" constructor() {{ {REFUSED[when]} }} }}; }}"
     )
     seen.page.get_by_role("button", name="Load the model").click()
     seen.page.get_by_text("python -m http.server").wait_for()
