@@ -687,6 +687,7 @@ def test_from_the_disk_the_same_text_is_written(server, visit, opened):
         type_text(page, "The state")
         press(page, "continue")
     assert text_of(seen.page) == text_of(over_http) != "The state"
+    seen.page.wait_for_timeout(500)  # the address follows a little later
     assert "t=The+state" in seen.page.evaluate("location.hash")
     assert seen.errors == []
 
