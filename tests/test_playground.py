@@ -688,6 +688,7 @@ def test_from_the_disk_the_same_text_is_written(server, visit, opened):
         type_text(page, "The state")
         press(page, "continue")
     assert text_of(seen.page) == text_of(over_http) != "The state"
+    seen.page.wait_for_timeout(500)  # the address follows a little later
     assert "t=The+state" in seen.page.evaluate("location.hash")
     assert seen.errors == []
 
@@ -728,8 +729,8 @@ REFUSED = {
 def test_from_the_disk_a_refused_worker_is_explained(when, server, visit):
     seen = visit(server.folder.as_uri(), "page.html")
     seen.page.evaluate(
-        "void (window.Worker = class { postMessage() {} terminate() {}"
-        f" constructor() {{ {REFUSED[when]} }} }})"
+        "() => { window.Worker = class { postMessage() {} terminate() {}"
+        f" constructor() {{ {REFUSED[when]} }} }}; }}"
     )
     seen.page.get_by_role("button", name="Load the model").click()
     seen.page.get_by_text("python -m http.server").wait_for()
