@@ -1,11 +1,11 @@
 """The reader's verdicts beside those of the cells, and what was trained."""
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from benches import benchmark_module
 
 from minigpt.course.claims import FactCheck, letter_of
 from minigpt.gpt import GPTConfig
@@ -102,12 +102,7 @@ def test_a_cell_that_runs_again_counts_once(capsys):
 
 @pytest.fixture(scope="module")
 def bench():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import fact_check
-    finally:
-        sys.path.pop(0)
-    return fact_check
+    return benchmark_module("fact_check")
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 import copy
 import json
 import math
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from benches import benchmark_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -378,12 +378,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def benchmark():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import finetune
-    finally:
-        sys.path.pop(0)
-    return finetune
+    return benchmark_module("finetune")
 
 
 @pytest.fixture(scope="module")

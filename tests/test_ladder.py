@@ -2,11 +2,11 @@
 
 import json
 import math
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from benches import benchmark_module
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "notebooks" / "results"
@@ -23,12 +23,7 @@ CORPORA = ("sotu", "tinyshakespeare")
 
 @pytest.fixture(scope="module")
 def ladder():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import ladder
-    finally:
-        sys.path.pop(0)
-    return ladder
+    return benchmark_module("ladder")
 
 
 def record(name):

@@ -2,12 +2,12 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from benches import benchmark_module
 
 from minigpt.attention import causal_mask
 from minigpt.gpt import GPT, GPTConfig
@@ -334,12 +334,7 @@ def test_every_head_once():
 
 @pytest.fixture(scope="module")
 def benchmark():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import induction
-    finally:
-        sys.path.pop(0)
-    return induction
+    return benchmark_module("induction")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import warnings
 from dataclasses import asdict, replace
 from functools import partial
@@ -11,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from benches import benchmark_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from models import dice, some_model
 from torch import nn
 from torch.testing import assert_close
 
@@ -60,20 +61,6 @@ VARIANTS = {
     "post-norm": replace(LLAMA, order="post", bias=True),
     "modern": replace(LLAMA, qk_norm=True),
 }
-
-
-def some_model(config, seed=0):
-    """A model whose weights are large enough that positions matter."""
-    torch.manual_seed(seed)
-    model = GPT(config).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(torch.randn_like(p) * 0.3 if p.dim() == 2 else p)
-    return model
-
-
-def dice(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 # RMSNorm
@@ -679,13 +666,7 @@ RESULTS = ROOT / "notebooks" / "results"
 
 @pytest.fixture(scope="module")
 def benchmarks():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import modern
-        import speedrun
-    finally:
-        sys.path.pop(0)
-    return modern, speedrun
+    return benchmark_module("modern"), benchmark_module("speedrun")
 
 
 def test_record_is_what_the_benchmark_makes(benchmarks):

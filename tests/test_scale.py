@@ -2,12 +2,12 @@
 
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from benches import benchmark_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
@@ -263,12 +263,7 @@ def test_a_pipeline_keeps_its_order(stages, micro):
 
 @pytest.fixture(scope="module")
 def benchmark():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import scaling
-    finally:
-        sys.path.pop(0)
-    return scaling
+    return benchmark_module("scaling")
 
 
 def test_record_holds_the_runs_of_the_benchmark(benchmark):

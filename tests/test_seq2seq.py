@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -10,6 +9,7 @@ from statistics import mean
 import pytest
 import torch
 import torch.nn.functional as F
+from benches import benchmark_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -442,12 +442,7 @@ def test_the_start_keeps_the_size_of_what_passes_through():
 
 @pytest.fixture(scope="module")
 def dates():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import dates
-    finally:
-        sys.path.pop(0)
-    return dates
+    return benchmark_module("dates")
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,15 @@
 
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from benches import benchmark_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from models import dice, some_model
 from torch.testing import assert_close
 
 from minigpt.attention import attention, causal_mask
@@ -56,20 +57,6 @@ every_window = pytest.mark.parametrize(
 every_variant = pytest.mark.parametrize(
     "config", VARIANTS.values(), ids=VARIANTS.keys()
 )
-
-
-def some_model(config, seed=0):
-    """A model whose weights are large enough that positions matter."""
-    torch.manual_seed(seed)
-    model = GPT(config).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(torch.randn_like(p) * 0.3 if p.dim() == 2 else p)
-    return model
-
-
-def dice(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def some_ids(B, T):
@@ -411,11 +398,7 @@ def test_latent_keys_need_rope_and_the_whole_past(fields):
 
 @pytest.fixture(scope="module")
 def benchmark():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    import sparse
-
-    yield sparse
-    sys.path.remove(str(ROOT / "benchmarks"))
+    return benchmark_module("sparse")
 
 
 def test_bits_by_place_are_the_mean_of_the_whole(benchmark):

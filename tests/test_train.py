@@ -4,12 +4,12 @@ import copy
 import doctest
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from benches import benchmark_module
 from torch import nn
 
 import minigpt.train as module
@@ -315,13 +315,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def benchmarks():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import passes
-        import search
-    finally:
-        sys.path.pop(0)
-    return search, passes
+    return benchmark_module("search"), benchmark_module("passes")
 
 
 def record(name):

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from benches import benchmark_module
 
 from minigpt.run.corpus import texts
 from minigpt.world import (
@@ -435,12 +436,7 @@ def test_the_page_shows_what_the_code_does():
 
 @pytest.fixture(scope="module")
 def bench():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import world
-    finally:
-        sys.path.pop(0)
-    return world
+    return benchmark_module("world")
 
 
 def test_a_case_has_one_right_ending(bench, tales):
