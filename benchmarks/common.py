@@ -17,6 +17,7 @@ from pathlib import Path
 
 import nbformat
 import torch
+from tqdm import tqdm
 
 from minigpt.data import load_corpus, load_text
 from minigpt.tokenizer import CharTokenizer
@@ -137,6 +138,22 @@ def save(path, record):
 def read(path):
     """The record at `path`, or an empty one."""
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def fill(path, record, key, trials, run, only=None):
+    """Run the trials that the list record[key] lacks, and save after each.
+
+    run(trial) -> what an entry has beside the trial's name.
+    """
+    record |= {"date": today(), "versions": versions()}
+    done = record.setdefault(key, [])
+    held = {entry["name"] for entry in done}
+    new = [trial for trial in trials if trial.name not in held]
+    for trial in tqdm(new[:only]):
+        done.append({"name": trial.name, **run(trial)})
+        numbers = {k: v for k, v in done[-1].items() if isinstance(v, float)}
+        tqdm.write(f"{trial.name}: {numbers}")
+        save(path, record)
 
 
 def turns(contestants, *, rounds, calls, clock=time.perf_counter):

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from common import RESULTS, chapter_cells, read, save, today, versions
-from tqdm import tqdm
+from common import RESULTS, chapter_cells, fill, read
 
 import minigpt.seq2seq as seq2seq
 
@@ -111,22 +110,15 @@ def main(a):
     torch.set_num_threads(1)
     chapter = chapter_cells(CHAPTER, "dates", dict(vars(seq2seq)))
     path, steps = RESULTS / "dates.json", chapter["STEPS"]
-    record = read(path)
-    gpt_steps = record.get("gpt_steps") or equal_seconds(chapter, steps)
-    runs = record.get("runs", [])
-    held = {run["name"] for run in runs}
-    new = [r for r in every(steps, gpt_steps, a.seeds) if r.name not in held]
-    for run in tqdm(new[: a.only]):
-        entry = {"name": run.name, **asdict(run), **train(chapter, run)}
-        tqdm.write(f"{entry['val']:.1%} {entry['test']:.1%} {run.name}")
-        runs.append(entry)
-        facts = {
-            "command": "python benchmarks/dates.py",
-            "gpt_steps": gpt_steps,
-            "date": today(),
-            "versions": versions(),
-        }
-        save(path, {**facts, "runs": runs})
+    record = read(path) | {"command": "python benchmarks/dates.py"}
+    if "gpt_steps" not in record:
+        record["gpt_steps"] = equal_seconds(chapter, steps)
+    trials = every(steps, record["gpt_steps"], a.seeds)
+
+    def run(trial):
+        return asdict(trial) | train(chapter, trial)
+
+    fill(path, record, "runs", trials, run, a.only)
 
 
 if __name__ == "__main__":

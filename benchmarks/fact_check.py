@@ -21,10 +21,9 @@ from functools import partial
 import tiktoken
 import torch
 import tyro
-from common import RESULTS, load, read, save, today, versions
+from common import RESULTS, fill, load, read
 from search import spread
 from torch import nn
-from tqdm import tqdm
 
 from minigpt.bigram import evaluate
 from minigpt.gpt import GPT, GPTConfig
@@ -173,8 +172,6 @@ class Arguments:
     """The first of three."""
     characters: int = 40_000
     """Of the validation part, evenly from all of it, to measure on."""
-    steps: int | None = None
-    """Fewer, for a try; nothing is recorded then."""
 
 
 def main(a):
@@ -193,7 +190,12 @@ def main(a):
         "sizes": partial(sizes, vocab_size=n_vocab),
     }
     trials = [trial for part in a.only for trial in every[part](seeds)]
-    record = read(path)
+    record = read(path) | {
+        "corpus": corpus.name,
+        "sha256": corpus.sha256,
+        "command": "python benchmarks/fact_check.py",
+        "arguments": {"seed": a.seed, "characters": a.characters},
+    }
     if "gpt4" not in record:
         encoding = tiktoken.encoding_for_model("gpt-4")
         ids = encoding.encode("Hello, world!")
@@ -202,27 +204,11 @@ def main(a):
             "n_vocab": encoding.n_vocab,
             "ids": ids,
         }
-        save(path, record)
-    done = {t["name"] for t in record.get("trials", [])}
-    for trial in tqdm([t for t in trials if t.name not in done]):
-        if a.steps:
-            trial = replace(trial, steps=a.steps)
-        entry = run(trial, texts, held.chunk(2), n_vocab)
-        tqdm.write(f"{entry['reported']:.4f} nats {trial.name}")
-        if a.steps:
-            continue
-        record = read(path)
-        facts = {
-            "corpus": corpus.name,
-            "sha256": corpus.sha256,
-            "command": "python benchmarks/fact_check.py",
-            "arguments": {"seed": a.seed, "characters": a.characters},
-            "date": today(),
-            "versions": versions(),
-        }
-        so_far = record.get("trials", [])
-        entry = {"name": trial.name, **entry}
-        save(path, {**record, **facts, "trials": [*so_far, entry]})
+
+    def one(trial):
+        return run(trial, texts, held.chunk(2), n_vocab)
+
+    fill(path, record, "trials", trials, one)
 
 
 if __name__ == "__main__":

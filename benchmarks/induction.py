@@ -16,8 +16,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from common import RESULTS, chapter_cells, read, save, today, versions
-from tqdm import tqdm
+from common import RESULTS, chapter_cells, fill, read
 
 import minigpt.lens as lens
 from minigpt.bigram import fit
@@ -84,19 +83,12 @@ def main(a):
     names = {"fit": fit, "GPT": GPT, "GPTConfig": GPTConfig, "PARTS": PARTS}
     chapter = chapter_cells(CHAPTER, "induction", {**vars(lens), **names})
     path = RESULTS / "induction.json"
-    runs = read(path).get("runs", [])
-    held = {run["name"] for run in runs}
-    new = [run for run in every(a.seeds) if run.name not in held]
-    for run in tqdm(new[: a.only]):
-        entry = {"name": run.name, **asdict(run), **train(chapter, run)}
-        tqdm.write(f"{entry['test']:.3f} nats {run.name}")
-        runs.append(entry)
-        facts = {
-            "command": "python benchmarks/induction.py",
-            "date": today(),
-            "versions": versions(),
-        }
-        save(path, {**facts, "runs": runs})
+    record = read(path) | {"command": "python benchmarks/induction.py"}
+
+    def run(trial):
+        return asdict(trial) | train(chapter, trial)
+
+    fill(path, record, "runs", every(a.seeds), run, a.only)
 
 
 if __name__ == "__main__":

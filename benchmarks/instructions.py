@@ -21,8 +21,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from common import RESULTS, chapter_cells, read, save, today, versions
-from tqdm import tqdm
+from common import RESULTS, chapter_cells, fill, read
 
 import minigpt.finetune as finetune
 from minigpt import load_model
@@ -119,19 +118,12 @@ def main(a):
         CHAPTER, "instructions", {**vars(finetune), **names}
     )
     path = RESULTS / "instructions.json"
-    runs = read(path).get("runs", [])
-    held = {run["name"] for run in runs}
-    new = [run for run in every(a.seeds) if run.name not in held]
-    for run in tqdm(new[: a.only]):
-        entry = {"name": run.name, **asdict(run), **train(chapter, run)}
-        tqdm.write(f"{run.name}: {entry['test']}")
-        runs.append(entry)
-        facts = {
-            "command": "python benchmarks/instructions.py",
-            "date": today(),
-            "versions": versions(),
-        }
-        save(path, {**facts, "runs": runs})
+    record = read(path) | {"command": "python benchmarks/instructions.py"}
+
+    def run(trial):
+        return asdict(trial) | train(chapter, trial)
+
+    fill(path, record, "runs", every(a.seeds), run, a.only)
 
 
 if __name__ == "__main__":

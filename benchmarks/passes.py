@@ -16,9 +16,8 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 import tyro
-from common import RESULTS, load, read, save, today, versions
+from common import RESULTS, fill, load, read
 from search import seconds_a_step, spread
-from tqdm import tqdm
 
 from minigpt import load_model
 from minigpt.bigram import bits_per_char, evaluate
@@ -154,21 +153,17 @@ def main(a):
         "command": "python benchmarks/passes.py",
         "arguments": {k: v for k, v in asdict(a).items() if k != "only"},
         "bits_of_a_nat": bits_per_char(1.0, len(val) - 1, len(held_out)),
-        "date": today(),
-        "versions": versions(),
     }
     if "slowdown" not in record:
         record["slowdown"] = slowdown(ids, tokenizer.n_vocab)
-    done = record.setdefault("trials", [])
-    names = {t["name"] for t in done}
-    new = [t for t in trials() if t.name not in names]
-    for trial in tqdm(new[: a.only]):
+
+    def one(trial):
         steps = round(a.steps * record["slowdown"]) if trial.longer else a.steps
-        text = text_of(trial, ids, lower)
-        entry = run(trial, steps, text, val, tokenizer.n_vocab)
-        tqdm.write(f"{entry['nats']:.4f} {entry['seconds']} s {trial.name}")
-        done.append({"name": trial.name, **entry})
-        save(path, record)
+        return run(
+            trial, steps, text_of(trial, ids, lower), val, tokenizer.n_vocab
+        )
+
+    fill(path, record, "trials", trials(), one, a.only)
 
 
 if __name__ == "__main__":

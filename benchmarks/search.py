@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 import tyro
-from common import RESULTS, load, read, save, today, versions
-from tqdm import tqdm
+from common import RESULTS, fill, load, read
 
 from minigpt.bigram import evaluate
 from minigpt.gpt import GPT, GPTConfig
@@ -139,24 +138,19 @@ def main(a):
         "sha256": corpus.sha256,
         "command": "python benchmarks/search.py",
         "arguments": {k: v for k, v in asdict(a).items() if k != "only"},
-        "date": today(),
-        "versions": versions(),
     }
     speed = record.setdefault("seconds_a_step", {})
-    done = record.setdefault("trials", [])
-    names = {t["name"] for t in done}
-    new = [t for t in trials(a.steps) if t.name not in names]
-    for trial in tqdm(new[: a.only]):
-        name, shape = trial.name, trial.shape
+
+    def one(trial):
+        shape = trial.shape
         if shape not in speed:
             short = recipe(replace(trial, steps=11))
             model = build(trial, vocab_size)
             speed[shape] = round(seconds_a_step(model, short, ids), 5)
         steps = trial.steps or round(a.seconds / speed[shape])
-        entry = run(replace(trial, steps=steps), ids, val, vocab_size)
-        tqdm.write(f"{entry['nats']:.4f} nats {entry['seconds']} s {name}")
-        done.append({"name": name, **entry})
-        save(path, record)
+        return run(replace(trial, steps=steps), ids, val, vocab_size)
+
+    fill(path, record, "trials", trials(a.steps), one, a.only)
 
 
 if __name__ == "__main__":
