@@ -150,7 +150,7 @@ def test_maps(opened):
 def test_play_and_table(opened):
     root = part(opened.page)
     root.get_by_role("button", name="play").click()
-    root.get_by_role("button", name="stop").wait_for()
+    root.get_by_role("button", name="pause").wait_for()
     root.get_by_text("Step 5:").wait_for()
     root.get_by_role("button", name="play").wait_for()
     root.get_by_role("button", name="show as table").click()

@@ -109,7 +109,7 @@ def test_blocks_by_keys_and_table(opened):
 def test_play_and_stop(opened):
     root = part(opened.page)
     root.get_by_role("button", name="play").click()
-    root.get_by_role("button", name="stop").click()
+    root.get_by_role("button", name="pause").click()
     root.get_by_role("button", name="play").wait_for()
 
 

@@ -79,9 +79,9 @@ def test_steps_by_keys_and_totals(opened):
 def test_play_and_table(opened):
     root = part(opened.page)
     root.get_by_role("button", name="play").click()
-    root.get_by_role("button", name="stop").wait_for()
+    root.get_by_role("button", name="pause").wait_for()
     root.get_by_text("Call 1:").wait_for()
-    root.get_by_role("button", name="stop").click()
+    root.get_by_role("button", name="pause").click()
     root.get_by_role("button", name="show as table").click()
     rows = root.locator(".mg-table-frame tbody tr")
     assert rows.count() == len(view().calls)

@@ -104,10 +104,8 @@ export default {
     const sums = mgEl("div", { class: "mg-table-frame", tabindex: 0,
       role: "region", "aria-label": "what it costs" });
     const stepper = mgStepper({ label: "step", min: 0, max: last, value: 0,
-      onInput: (step) => { d.now = step; draw(); } });
-    const play = mgButton("play", () => (timer ? stop() : start()),
-      { "aria-pressed": "false" });
-    let timer = null;
+      onInput: (step) => { play.stop(); draw(step); } });
+    const play = mgPlay({ stepper, draw, pause: 600 });
     const table = mgTableButton(() => ({
       caption: "Each step: tokens that pass, multiplications, logit of the "
         + "likeliest next token",
@@ -121,26 +119,8 @@ export default {
           x.difference.toExponential(1)].map(String);
       }) }));
 
-    function stop() {
-      clearInterval(timer);
-      timer = null;
-      play.textContent = "play";
-      play.setAttribute("aria-pressed", "false");
-    }
-
-    // Where motion is not wanted, "play" shows the end at once.
-    function start() {
-      if (mgCalm()) { stepper.set(last); return; }
-      if (d.now === last) stepper.set(0);
-      play.textContent = "stop";
-      play.setAttribute("aria-pressed", "true");
-      timer = setInterval(() => {
-        stepper.set(d.now + 1);
-        if (d.now >= last) stop();
-      }, 600);
-    }
-
-    function draw() {
+    function draw(step = d.now) {
+      d.now = step;
       maps.forEach(([, map]) => map.redraw());
       const th = (text) => mgEl("th", { scope: "col" }, text);
       sums.replaceChildren(mgEl("table", {}, mgEl("thead", {}, mgEl("tr", {},
@@ -154,8 +134,8 @@ export default {
     }
 
     const { root, dispose } = mgWidget(el, { label: "Cache timeline",
-      redraw: draw });
-    root.append(stepper.el, mgEl("div", { class: "mg-bar" }, play),
+      redraw: () => draw() });
+    root.append(stepper.el, mgEl("div", { class: "mg-bar" }, play.button),
       readout.el, mgEl("div", { class: "mg-time-maps" }, maps.map(
         ([label, map]) => mgEl("div", { class: "mg-time-map" },
           mgEl("p", { class: "mg-title" }, label), map.el, map.readout.el))),
@@ -163,6 +143,6 @@ export default {
       mgEl("p", { class: "mg-help" }, "Row: a step. Column: a token. Arrow "
         + "keys move in a map, Enter pins."), table.button, table.frame);
     draw();
-    return () => { stop(); dispose(); };
+    return () => { play.stop(); dispose(); };
   },
 };

@@ -72,6 +72,36 @@ function mgStepper({ label, min, max, value, onInput, format = String }) {
   return { el, set, range, get value() { return Number(range.value); } };
 }
 
+// A button that plays a stepper; draw(step) shows a step. Where motion is not
+// wanted, "play" shows the end at once.
+function mgPlay({ stepper, draw, pause }) {
+  const last = Number(stepper.range.max);
+  let timer = null;
+  const button = mgButton("play", () => (timer ? stop() : start()),
+    { "aria-pressed": "false" });
+  function go(step) {
+    stepper.set(step, true);
+    draw(stepper.value);
+  }
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    button.textContent = "play";
+    button.setAttribute("aria-pressed", "false");
+  }
+  function start() {
+    if (mgCalm()) { go(last); return; }
+    if (stepper.value === last) go(0);
+    button.textContent = "pause";
+    button.setAttribute("aria-pressed", "true");
+    timer = setInterval(() => {
+      go(stepper.value + 1);
+      if (stepper.value === last) stop();
+    }, pause);
+  }
+  return { button, go, stop, get playing() { return timer !== null; } };
+}
+
 // --- theme and size -------------------------------------------------------
 
 function mgIsDark() {

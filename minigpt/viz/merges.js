@@ -46,15 +46,14 @@ export default {
     const steps = model.get("steps");
     const times = model.get("times");
     const last = steps.length - 1;
-    let timer = null;
 
     const words = mgEl("ul", { class: "mg-words" });
     const pairs = mgEl("ul", { class: "mg-pairs" });
     const readout = mgReadout(sayStep(steps, 0));
-    const play = mgButton("play", () => (timer ? stop() : start()));
     const stepper = mgStepper({ label: "merges", min: 0, max: last, value: 0,
-      onInput: (place) => { stop(); draw(place); },
+      onInput: (place) => { play.stop(); draw(place); },
       format: (place) => `${place} of ${last}` });
+    const play = mgPlay({ stepper, draw, pause: PAUSE });
     const table = mgTableButton(() => ({
       caption: "All merges, in order",
       header: ["merge", "left", "right", "times", "tokens afterwards"],
@@ -81,50 +80,27 @@ export default {
       if (!step.pairs.length) {
         pairs.append(mgEl("li", { class: "mg-soft" }, "no pair is left"));
       }
-      const quiet = timer !== null && place < last;
+      const quiet = play.playing && place < last;
       readout.set(sayStep(steps, place), { quiet });
-    }
-
-    function go(place) {
-      stepper.set(place, true);
-      draw(stepper.value);
-    }
-
-    function start() {
-      go(stepper.value === last ? 0 : stepper.value);
-      play.textContent = "pause";
-      timer = setInterval(() => {
-        go(stepper.value + 1);
-        if (stepper.value === last) stop();
-      }, PAUSE);
-    }
-
-    function stop() {
-      clearInterval(timer);
-      timer = null;
-      play.textContent = "play";
     }
 
     function onkeydown(event) {
       const to = { ArrowRight: stepper.value + 1, ArrowLeft: stepper.value - 1,
         Home: 0, End: last }[event.key];
       if (to !== undefined) {
-        stop();
-        go(to);
+        play.stop();
+        play.go(to);
       } else if (event.key === " ") {
-        play.click();
+        play.button.click();
       } else return;
       event.preventDefault();
       event.stopPropagation(); // JupyterLab has its own use for these keys
     }
 
     const { root, dispose } = mgWidget(el, { label: "Byte-pair merges" });
-    root.append(mgEl("div", { class: "mg-bar" }, play, stepper.el), view,
+    root.append(mgEl("div", { class: "mg-bar" }, play.button, stepper.el), view,
       readout.el, table.button, table.frame);
     draw(0);
-    return () => {
-      stop();
-      dispose();
-    };
+    return () => { play.stop(); dispose(); };
   },
 };

@@ -47,7 +47,7 @@ export default {
     const [steps, size] = [model.get("steps"), model.get("size")];
     const names = model.get("names");
     const last = steps.length - 1;
-    let [timer, now, here] = [null, 0, 0];
+    let [now, here] = [0, 0];
     const cells = steps[0].blocks.map((_, i) => mgEl("button", {
       type: "button", class: "mg-page" }, mgEl("span", { class: "mg-page-who" }),
     mgEl("span", { class: "mg-page-fill", "aria-hidden": "true" })));
@@ -57,11 +57,10 @@ export default {
     const block = mgReadout();
     const tables = mgEl("p", {});
     const totals = mgEl("p", { class: "mg-soft" });
-    const play = mgButton("play", () => (timer ? stop() : start()),
-      { "aria-pressed": "false" });
     const stepper = mgStepper({ label: "step", min: 0, max: last, value: 0,
       format: (step) => String(step + 1),
-      onInput: (step) => { stop(); draw(step); } });
+      onInput: (step) => { play.stop(); draw(step); } });
+    const play = mgPlay({ stepper, draw, pause: pagesPause });
     mgRovingGrid(frame, [cells], { onMove: (_, col) => {
       here = col;
       block.set(pagesBlock(steps[now], size, here));
@@ -90,7 +89,7 @@ export default {
           : "var(--mg-line)";
         cells[i].setAttribute("aria-label", pagesBlock(steps[now], size, i));
       });
-      const quiet = timer !== null && now < last;
+      const quiet = play.playing && now < last;
       readout.set(pagesSentence(steps, now), { quiet });
       block.set(pagesBlock(steps[now], size, here), { quiet: true });
       tables.textContent = `tables  ${pagesTables(steps[now])}`;
@@ -98,37 +97,13 @@ export default {
       table.refresh();
     }
 
-    function go(step) {
-      stepper.set(step, true);
-      draw(stepper.value);
-    }
-
-    function stop() {
-      clearInterval(timer);
-      timer = null;
-      play.textContent = "play";
-      play.setAttribute("aria-pressed", "false");
-    }
-
-    // Where motion is not wanted, "play" shows the end at once.
-    function start() {
-      if (mgCalm()) { go(last); return; }
-      if (now === last) go(0);
-      play.textContent = "stop";
-      play.setAttribute("aria-pressed", "true");
-      timer = setInterval(() => {
-        go(now + 1);
-        if (now === last) stop();
-      }, pagesPause);
-    }
-
     const { root, dispose } = mgWidget(el, { label: "Blocks of the cache" });
-    root.append(mgEl("div", { class: "mg-bar" }, play, stepper.el), readout.el,
+    root.append(mgEl("div", { class: "mg-bar" }, play.button, stepper.el), readout.el,
       frame, block.el, tables, totals, mgEl("p", { class: "mg-help" },
         "A letter is a request, and the bar shows how full a block is. Two "
         + "letters share a block; a dot marks a free block that still holds "
         + "what it held."), table.button, table.frame);
     draw(0);
-    return () => { stop(); dispose(); };
+    return () => { play.stop(); dispose(); };
   },
 };

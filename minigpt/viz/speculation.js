@@ -52,17 +52,15 @@ export default {
     const calls = model.get("calls");
     const last = calls.length;
     const prompt = model.get("prompt").map((x) => draftPiece(x, "prompt"));
-    let timer = null;
     const text = mgEl("p", { class: "mg-draft-text", tabindex: 0,
       role: "group", "aria-label": "the text so far: arrow keys step",
       onkeydown });
     const guesses = mgEl("p", { class: "mg-draft-now" });
     const readout = mgReadout();
     const totals = mgEl("p", { class: "mg-soft" });
-    const play = mgButton("play", () => (timer ? stop() : start()),
-      { "aria-pressed": "false" });
     const stepper = mgStepper({ label: "call", min: 0, max: last, value: 0,
-      onInput: (now) => { stop(); draw(now); } });
+      onInput: (now) => { play.stop(); draw(now); } });
+    const play = mgPlay({ stepper, draw, pause: draftPause });
     const table = mgTableButton(() => ({
       caption: "Each call of the model",
       header: ["call", "guessed", "right", "added by the model"],
@@ -77,49 +75,25 @@ export default {
       guesses.replaceChildren(now ? "in this call: " : "", ...(now
         ? call.guessed.map((x, i) => draftPiece(x,
           i < call.right ? "right" : "wrong")) : []));
-      const quiet = timer !== null && now < last;
+      const quiet = play.playing && now < last;
       readout.set(draftSentence(calls, now), { quiet });
       totals.textContent = draftTotals(calls, now);
-    }
-
-    function go(now) {
-      stepper.set(now, true);
-      draw(stepper.value);
-    }
-
-    function stop() {
-      clearInterval(timer);
-      timer = null;
-      play.textContent = "play";
-      play.setAttribute("aria-pressed", "false");
-    }
-
-    // Where motion is not wanted, "play" shows the end at once.
-    function start() {
-      if (mgCalm()) { go(last); return; }
-      if (stepper.value === last) go(0);
-      play.textContent = "stop";
-      play.setAttribute("aria-pressed", "true");
-      timer = setInterval(() => {
-        go(stepper.value + 1);
-        if (stepper.value === last) stop();
-      }, draftPause);
     }
 
     function onkeydown(event) {
       const to = { ArrowRight: stepper.value + 1, ArrowLeft: stepper.value - 1,
         Home: 0, End: last }[event.key];
       if (to === undefined) return;
-      stop();
-      go(to);
+      play.stop();
+      play.go(to);
       event.preventDefault();
       event.stopPropagation(); // JupyterLab has its own use for these keys
     }
 
     const { root, dispose } = mgWidget(el, { label: "Two models, one text" });
-    root.append(mgEl("div", { class: "mg-bar" }, play, stepper.el), text,
+    root.append(mgEl("div", { class: "mg-bar" }, play.button, stepper.el), text,
       guesses, readout.el, totals, draftKey(), table.button, table.frame);
     draw(0);
-    return () => { stop(); dispose(); };
+    return () => { play.stop(); dispose(); };
   },
 };
