@@ -23,7 +23,7 @@ from minigpt.sample import (
     probabilities,
 )
 
-HIDDEN = -1e30  # the score of a hidden key; -inf minus -inf would be NaN
+MASKED = -1e30  # the score of a hidden key; -inf minus -inf would be NaN
 
 
 def merge(left, right):
@@ -46,7 +46,7 @@ def tile_scores(q, k, i, j, tile, causal):
         return scores
     last = k.size(-2) - q.size(-2) + i  # the last key that row i may see
     allowed = torch.ones_like(scores, dtype=torch.bool).tril(last - j)
-    return scores.masked_fill(~allowed, HIDDEN)
+    return scores.masked_fill(~allowed, MASKED)
 
 
 def tiles(T, S, tile, causal):
